@@ -1,0 +1,2 @@
+//! What developers repeat.
+fn main() {}
