@@ -13,7 +13,12 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    // Cargo says at run time where this checkout is; the path at compile time may be another's.
+    let Some(manifest) = std::env::var_os("CARGO_MANIFEST_DIR") else {
+        eprintln!("run this through cargo: cargo run -p esnic-abi --bin abi-gen");
+        return ExitCode::from(2);
+    };
+    let root = Path::new(&manifest).join("../..");
     let mut stale = false;
     for output in esnic_abi::emit::outputs() {
         let path = root.join(output.path);

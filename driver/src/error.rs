@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What can go wrong between the driver and a device as a whole. What can go wrong with one request
+//! is in [`crate::ticket`] and [`crate::sa`].
+
+use esnic_abi::{DeviceState, ParamsError, QpCause};
+use std::time::Duration;
+
+/// Why a device cannot be used, or no longer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Every read gives all ones.
+    #[error("the device is gone: it answers every read with all ones")]
+    Gone,
+    /// Something else answers.
+    #[error(
+        "this is no esnic device: ID reads {found:#010x}, expected {:#010x}",
+        esnic_abi::DEVICE_ID
+    )]
+    NotEsnic {
+        /// What `ID` reads.
+        found: u32,
+    },
+    /// The device speaks another layout.
+    #[error(
+        "the device speaks another layout: its ABI_HASH is {found:#018x}, this driver's is \
+         {:#018x}, and COMPAT_HASH does not list it",
+        esnic_abi::ABI_HASH
+    )]
+    OtherLayout {
+        /// What `ABI_HASH` reads.
+        found: u64,
+    },
+    /// A parameter that the device reports cannot be.
+    #[error("the device reports an impossible build")]
+    Params(#[from] ParamsError),
+    /// The caller asked for something that this device does not have.
+    #[error("{what}")]
+    Config {
+        /// What is wanted and what there is.
+        what: String,
+    },
+    /// The device did not reach a state in time.
+    #[error("the device is in {} after {waited:?}, expected {expected}", name(*.found))]
+    State {
+        /// What `STATUS` reads, if it is a state at all.
+        found: Option<DeviceState>,
+        /// What it should be.
+        expected: DeviceState,
+        /// How long the driver waited.
+        waited: Duration,
+    },
+    /// The device stopped because an invariant failed.
+    #[error("the device stopped with FATAL, cause {cause:#x}, info {info:#x}; reset it")]
+    Fatal {
+        /// What `FATAL_CAUSE` reads.
+        cause: u32,
+        /// What `FATAL_INFO` reads.
+        info: u32,
+    },
+    /// A queue pair stopped.
+    #[error(
+        "queue pair {pair} stopped with {}, DMA address {address:#x}; reset the device",
+        .cause.map_or("an unknown cause", QpCause::name)
+    )]
+    QueuePair {
+        /// Which.
+        pair: u32,
+        /// Why, if the number is known.
+        cause: Option<QpCause>,
+        /// Address of the DMA that failed.
+        address: u64,
+    },
+    /// A queue pair did not start or stop in time.
+    #[error("queue pair {pair} did not {what} within {waited:?}")]
+    QueuePairTimeout {
+        /// Which.
+        pair: u32,
+        /// "start" or "stop".
+        what: &'static str,
+        /// How long the driver waited.
+        waited: Duration,
+    },
+    /// There is no memory for the device.
+    #[error("cannot get {len_bytes} bytes of memory for the device: {reason}")]
+    DmaMemory {
+        /// How much was wanted.
+        len_bytes: usize,
+        /// What the system says.
+        reason: String,
+    },
+    /// Memory that holds keys could not be locked.
+    #[error(
+        "cannot lock {len_bytes} bytes for keys: {reason}; raise the memlock limit (ulimit -l), or \
+         allow keys in swappable memory"
+    )]
+    KeyMemory {
+        /// How much was wanted.
+        len_bytes: usize,
+        /// What the system says.
+        reason: String,
+    },
+    /// The transport failed.
+    #[error("{name}: {what}")]
+    Transport {
+        /// Which device.
+        name: String,
+        /// What failed and what to do.
+        what: String,
+    },
+    /// The device broke the contract.
+    #[error("the device broke the contract: {0}")]
+    Protocol(#[from] crate::cq::Violation),
+}
+
+fn name(state: Option<DeviceState>) -> &'static str {
+    state.map_or("an unknown state", DeviceState::name)
+}

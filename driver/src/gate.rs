@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A gate that submitters pass without waiting, and that a reset closes behind the last of them
+//! (R47).
+
+use crossbeam::utils::CachePadded;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const CLOSED: u32 = 1 << 31;
+
+/// Counts who is inside; bit 31 says that nobody may come in.
+pub(crate) struct Gate(CachePadded<AtomicU32>);
+
+/// Somebody inside.
+pub(crate) struct Inside<'g>(&'g Gate);
+
+impl Gate {
+    /// A gate that is closed.
+    pub(crate) fn closed() -> Self {
+        Self(CachePadded::new(CLOSED.into()))
+    }
+
+    /// Goes in, unless the gate is closed.
+    pub(crate) fn enter(&self) -> Option<Inside<'_>> {
+        // Acquire: whoever comes in sees what was done while the gate was closed.
+        let before = self.0.fetch_add(1, Ordering::Acquire);
+        let inside = Inside(self);
+        (before & CLOSED == 0).then_some(inside)
+    }
+
+    /// Lets nobody in any more; those inside stay.
+    pub(crate) fn close(&self) {
+        self.0.fetch_or(CLOSED, Ordering::AcqRel);
+    }
+
+    /// Whether nobody is inside. Once it is and the gate is closed, it stays so but for those who
+    /// are turned away.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Acquire) & !CLOSED == 0
+    }
+
+    /// Lets submitters in.
+    pub(crate) fn open(&self) {
+        self.0.fetch_and(!CLOSED, Ordering::Release);
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        // Release: what was done inside is visible to whoever waits for emptiness.
+        self.0.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_gate_turns_away_and_empties() {
+        let gate = Gate::closed();
+        assert!(gate.enter().is_none());
+        gate.open();
+        let inside = gate.enter();
+        assert!(inside.is_some());
+        gate.close();
+        assert!(gate.enter().is_none());
+        assert!(!gate.is_empty());
+        drop(inside);
+        assert!(gate.is_empty());
+    }
+}

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The device as a whole: bring-up, stop, reset (§11 of the device manual).
+//!
+//! Order matters everywhere here. Up: bus mastering off, reset, READY, check who it is, instance,
+//! interrupts, RUN, bus mastering on, pairs. Down: the other way round. A device that a crashed
+//! process left running can therefore never write into what this process maps.
+
+use crate::direct::Stages;
+use crate::error::Error;
+use crate::gate::Gate;
+use crate::pair::QueuePair;
+use crate::regs;
+use crate::secret::KeyMemory;
+use crate::transport::Transport;
+use esnic_abi::regs::{Counters, Global, QueuePair as PairRegister, global};
+use esnic_abi::{ABI_HASH, DEVICE_ID, DeviceState, Epoch, Params};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long the driver waits, at the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a command; R43 promises far less.
+    pub command: Duration,
+    /// For a queue pair to start or stop (R44).
+    pub queue_pair: Duration,
+    /// For READY after a reset (R20 promises 100 ms).
+    pub reset: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            command: Duration::from_secs(1),
+            queue_pair: Duration::from_millis(100),
+            reset: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What the caller wants of the device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Queue pairs to use. SAs are spread over them; threads that submit to different pairs do not
+    /// meet.
+    pub queue_pairs: u32,
+    /// log2 of the slots of each submission ring.
+    pub sq_log2: u32,
+    /// log2 of the entries of each completion ring: how many commands a pair can have in flight.
+    pub cq_log2: u32,
+    /// First value of every ring index; a multiple of twice the larger ring. For tests.
+    pub start: u32,
+    /// SAs that the driver keeps track of; `None` for as many as the device has.
+    pub max_sas: Option<u32>,
+    /// Whether keys may be in memory that can be swapped out.
+    pub key_memory: KeyMemory,
+    /// Whether to turn interrupts on; without, completions are polled for.
+    pub interrupts: bool,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            queue_pairs: 1,
+            sq_log2: 8,
+            cq_log2: 8,
+            start: 0,
+            max_sas: None,
+            key_memory: KeyMemory::Locked,
+            interrupts: false,
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// Sizes that are settled once the device has been looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) sq_log2: u32,
+    pub(crate) cq_log2: u32,
+    pub(crate) direct_log2: u32,
+    pub(crate) start: u32,
+}
+
+/// What the device is and can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// How it is reached.
+    pub name: String,
+    /// Major and minor version of the contract.
+    pub version: (u16, u16),
+    /// Hash of its layout.
+    pub abi_hash: u64,
+    /// Its sizes and abilities.
+    pub params: Params,
+}
+
+/// A device that is up.
+pub(crate) struct Nic<T: Transport> {
+    pub(crate) transport: T,
+    pub(crate) params: Params,
+    pub(crate) config: Config,
+    pub(crate) pairs: Box<[QueuePair]>,
+    pub(crate) stages: Stages,
+    /// What every submitter passes.
+    pub(crate) gate: Gate,
+    epoch: AtomicU16,
+}
+
+/// Looks at a device without disturbing it.
+///
+/// # Errors
+/// If it is gone, is something else, speaks another layout, or reports an impossible build.
+pub fn probe<T: Transport>(t: &T) -> Result<Caps, Error> {
+    let id = regs::global(t, Global::ID);
+    if id == u32::MAX {
+        return Err(Error::Gone);
+    }
+    if id != DEVICE_ID {
+        return Err(Error::NotEsnic { found: id });
+    }
+    let found = regs::global64(t, Global::ABI_HASH, 0);
+    let compatible = || (0..4).any(|k| regs::global64(t, Global::COMPAT_HASH, k) == ABI_HASH);
+    if found != ABI_HASH && !compatible() {
+        return Err(Error::OtherLayout { found });
+    }
+    let version = regs::global(t, Global::VERSION);
+    let params = Params::from_registers(
+        regs::global(t, Global::FEATURES),
+        regs::global(t, Global::ALGS),
+        regs::global(t, Global::SA_CAPACITY),
+        regs::global(t, Global::LIMITS),
+        regs::global(t, Global::MAX_WINDOW),
+    )?;
+    #[allow(clippy::cast_possible_truncation)]
+    let half = |field: esnic_abi::layout::Field| field.get(version) as u16;
+    Ok(Caps {
+        name: t.name(),
+        version: (half(global::VERSION::MAJOR), half(global::VERSION::MINOR)),
+        abi_hash: found,
+        params,
+    })
+}
+
+/// A counter of the device, by name.
+pub fn counter<T: Transport>(t: &T, counter: Counters) -> u64 {
+    regs::counter(t, counter)
+}
+
+impl<T: Transport> Nic<T> {
+    /// Brings a device up from whatever state it is in.
+    pub(crate) fn open(transport: T, config: Config) -> Result<Self, Error> {
+        // The instance before this one, whoever's it was: the new one must differ from it (R47).
+        let old = match regs::global(&transport, Global::ID) {
+            DEVICE_ID => regs::global(&transport, Global::INSTANCE) as u16,
+            _ => 0,
+        };
+        reset(&transport, config.timeouts.reset)?;
+        let params = probe(&transport)?.params;
+        let limits = check(&config, &params)?;
+        let pairs = (0..config.queue_pairs)
+            .map(|n| QueuePair::new(&transport, n, &limits))
+            .collect::<Result<Box<[_]>, _>>()?;
+        let stages = Stages::new(params.stage_log2.into());
+        let gate = Gate::closed();
+        let nic = Self {
+            transport,
+            params,
+            config,
+            pairs,
+            stages,
+            gate,
+            epoch: old.into(),
+        };
+        nic.run(nic.config.start)?;
+        Ok(nic)
+    }
+
+    /// Which instance the device belongs to.
+    pub(crate) fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Relaxed))
+    }
+
+    /// From READY to pairs that take commands.
+    pub(crate) fn run(&self, start: u32) -> Result<(), Error> {
+        let t = &self.transport;
+        let instance = instance(self.epoch());
+        regs::set_global64(t, Global::INSTANCE, instance);
+        if regs::global64(t, Global::INSTANCE, 0) != instance {
+            return Err(Error::Config {
+                what: "the device does not keep INSTANCE".to_owned(),
+            });
+        }
+        #[allow(clippy::cast_possible_truncation)]
+        self.epoch.store(instance as u16, Ordering::Relaxed);
+        if self.config.interrupts {
+            t.enable_interrupts(u16::from(self.params.queue_pairs) + 1)?;
+        }
+        regs::set_global(t, Global::CONTROL, global::CONTROL::RUN.put(0, 1));
+        await_state(t, DeviceState::Running, self.config.timeouts.reset)?;
+        t.set_bus_master(true)?;
+        for pair in &self.pairs {
+            pair.start(t, start, self.config.timeouts.queue_pair)?;
+        }
+        Ok(())
+    }
+
+    /// Lets nobody in any more and waits until the last submitter is out; then reads one register,
+    /// so that every store they made has arrived (R47).
+    pub(crate) fn close_gate(&self) -> Result<(), Error> {
+        self.gate.close();
+        let begun = Instant::now();
+        while !self.gate.is_empty() {
+            if begun.elapsed() >= self.config.timeouts.command {
+                let what = "a submitting thread does not come back; it holds up the reset";
+                return Err(Error::Config {
+                    what: what.to_owned(),
+                });
+            }
+            std::thread::yield_now();
+        }
+        let _ = regs::global(&self.transport, Global::ID);
+        Ok(())
+    }
+
+    /// What is wrong with the device, if anything is.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let t = &self.transport;
+        let status = regs::global(t, Global::STATUS);
+        if status == u32::MAX {
+            return Err(Error::Gone);
+        }
+        if state(status) == Some(DeviceState::Fatal) {
+            let cause = regs::global(t, Global::FATAL_CAUSE);
+            let info = regs::global(t, Global::FATAL_INFO);
+            return Err(Error::Fatal { cause, info });
+        }
+        self.pairs.iter().try_for_each(|pair| pair.check(t))
+    }
+
+    /// Stops everything in the safe order; goes on past errors and returns the first.
+    pub(crate) fn halt(&self) -> Result<(), Error> {
+        let t = &self.transport;
+        let mut first = Ok(());
+        let mut note = |result: Result<(), Error>| {
+            if first.is_ok() {
+                first = result;
+            }
+        };
+        if self.config.interrupts {
+            note(t.disable_interrupts());
+        }
+        for pair in &self.pairs {
+            note(pair.stop(t, self.config.timeouts.queue_pair));
+        }
+        regs::set_global(t, Global::CONTROL, 0);
+        note(reset(t, self.config.timeouts.reset));
+        first
+    }
+
+    /// The next START that differs from the present one: late doorbells of the old instance then
+    /// are ignored (R47).
+    pub(crate) fn next_start(&self) -> u32 {
+        let step = 2 << self.config.sq_log2.max(self.config.cq_log2);
+        regs::queue_pair(&self.transport, 0, PairRegister::START).wrapping_add(step)
+    }
+}
+
+impl<T: Transport> Drop for Nic<T> {
+    /// The rings are freed after this: the device must not write into them any more.
+    fn drop(&mut self) {
+        self.gate.close();
+        let _ = self.halt();
+    }
+}
+
+/// Bus mastering off, then reset, then READY (R20).
+pub(crate) fn reset<T: Transport>(t: &T, within: Duration) -> Result<(), Error> {
+    t.set_bus_master(false)?;
+    t.reset()?;
+    await_state(t, DeviceState::Ready, within)
+}
+
+fn await_state<T: Transport>(t: &T, wanted: DeviceState, within: Duration) -> Result<(), Error> {
+    let begun = Instant::now();
+    loop {
+        let status = regs::global(t, Global::STATUS);
+        if status == u32::MAX && regs::global(t, Global::ID) == u32::MAX {
+            return Err(Error::Gone);
+        }
+        let found = state(status);
+        if found == Some(wanted) {
+            return Ok(());
+        }
+        if begun.elapsed() >= within {
+            return Err(Error::State {
+                found,
+                expected: wanted,
+                waited: begun.elapsed(),
+            });
+        }
+        t.relax();
+    }
+}
+
+fn state(status: u32) -> Option<DeviceState> {
+    u8::try_from(global::STATUS::STATE.get(status))
+        .ok()
+        .and_then(DeviceState::from_code)
+}
+
+/// A random nonce whose low 16 bits are not 0 and whose low 7 bits are not those of `old`.
+fn instance(old: Epoch) -> u64 {
+    loop {
+        // The standard library's hasher is seeded by the system; no more is needed of a nonce that
+        // only has to differ.
+        let nonce = RandomState::new().build_hasher().finish();
+        #[allow(clippy::cast_possible_truncation)]
+        let epoch = nonce as u16;
+        if epoch != 0 && (epoch ^ old.0) & 0x7F != 0 {
+            return nonce;
+        }
+    }
+}
+
+fn check(config: &Config, params: &Params) -> Result<Limits, Error> {
+    let refuse = |what: String| Err(Error::Config { what });
+    let (pairs, has) = (config.queue_pairs, u32::from(params.queue_pairs));
+    if pairs == 0 || pairs > has {
+        return refuse(format!("{pairs} queue pairs wanted, the device has {has}"));
+    }
+    for (name, log2) in [
+        ("submission", config.sq_log2),
+        ("completion", config.cq_log2),
+    ] {
+        if !(1..=u32::from(params.ring_log2)).contains(&log2) {
+            let most = params.ring_log2;
+            return refuse(format!(
+                "a {name} ring of 2^{log2} wanted, 2^1 to 2^{most} are possible"
+            ));
+        }
+    }
+    let unit = 2u32 << config.sq_log2.max(config.cq_log2);
+    if !config.start.is_multiple_of(unit) {
+        return refuse(format!(
+            "start is {:#x}, must be a multiple of {unit:#x}",
+            config.start
+        ));
+    }
+    if let Some(sas) = config.max_sas
+        && (sas == 0 || sas > params.sa_capacity)
+    {
+        return refuse(format!(
+            "{sas} SAs wanted, the device has {}",
+            params.sa_capacity
+        ));
+    }
+    Ok(Limits {
+        sq_log2: config.sq_log2,
+        cq_log2: config.cq_log2,
+        direct_log2: params.direct_log2.into(),
+        start: config.start,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_never_like_the_one_before() {
+        let mut old = Epoch(0);
+        for _ in 0..1000 {
+            let nonce = instance(old);
+            let epoch = Epoch(nonce as u16);
+            assert_ne!(epoch.0, 0);
+            assert_ne!(epoch.0 & 0x7F, old.0 & 0x7F);
+            old = epoch;
+        }
+    }
+
+    #[test]
+    fn impossible_wishes_are_named() {
+        let params = Params::default();
+        let wish = |change: &dyn Fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            check(&config, &params).map(drop).map_err(|e| e.to_string())
+        };
+        assert_eq!(wish(&|_| {}), Ok(()));
+        assert!(
+            wish(&|c| c.queue_pairs = 9)
+                .unwrap_err()
+                .contains("the device has 8")
+        );
+        assert!(
+            wish(&|c| c.sq_log2 = 13)
+                .unwrap_err()
+                .contains("2^1 to 2^12")
+        );
+        assert!(wish(&|c| c.start = 256).unwrap_err().contains("0x200"));
+        assert!(
+            wish(&|c| c.max_sas = Some(4097))
+                .unwrap_err()
+                .contains("4096")
+        );
+    }
+}

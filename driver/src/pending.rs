@@ -1,0 +1,469 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The pending table: what the driver knows of each command between submission and the moment when
+//! nobody wants its outcome any more.
+//!
+//! An entry's number and use count make the cookie (R45), so a duplicate or late completion is
+//! recognised. An entry goes back to the free list when its last part is done: the device's
+//! (`IN_FLIGHT`), the ticket's (`HELD`), the callback's (`NOTIFY`). All fields are atomics that one
+//! party writes before handing over, so there is no `unsafe` here.
+
+use crossbeam::queue::ArrayQueue;
+use esnic_abi::{Cookie, Handle, Opcode, Status, Update4};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// The operation is not over: this command, or one that is part of it, is not completed.
+const IN_FLIGHT: u32 = 1;
+/// A ticket refers to the entry.
+const HELD: u32 = 2;
+/// A callback is to be called.
+const NOTIFY: u32 = 4;
+/// The device has not completed this very command.
+const COMMAND: u32 = 8;
+
+/// "No other entry".
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// How a command went, as far as the driver will ever know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// The device completed it.
+    Completed(Outcome),
+    /// A reset came between: whether it took effect is unknown, and no longer matters to the device.
+    Aborted,
+}
+
+/// What the device said about a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// How it ended.
+    pub status: Status,
+    /// By command and status (§4.2 to §4.7 of the device manual).
+    pub result: u64,
+    /// Whether the entry's low half is known after the command.
+    pub lo_valid: bool,
+    /// Whether the command altered the entry.
+    pub changed: bool,
+}
+
+/// What is asked of one SA by a pending command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) handle: Handle,
+    /// UPDATE: the wanted `top` (mode TOP) or high half; RESOLVE: the number from the wire.
+    pub(crate) wanted: u64,
+}
+
+/// A description of the command, packed so that it is one atomic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kind {
+    pub(crate) opcode: Opcode,
+    /// Update mode, or the command's flags where it has no mode.
+    pub(crate) detail: u8,
+    /// Targets in use.
+    pub(crate) targets: u8,
+    /// Direct path: the doorbell entry plus one; 0 for the ring.
+    pub(crate) direct: u8,
+}
+
+impl Kind {
+    fn pack(self) -> u32 {
+        u32::from_le_bytes([self.opcode as u8, self.detail, self.targets, self.direct])
+    }
+
+    fn unpack(word: u32) -> Self {
+        let [opcode, detail, targets, direct] = word.to_le_bytes();
+        let opcode = Opcode::from_code(opcode).expect("only `pack` writes the word");
+        Self {
+            opcode,
+            detail,
+            targets,
+            direct,
+        }
+    }
+}
+
+/// One command.
+#[repr(align(128))]
+pub(crate) struct Entry {
+    state: AtomicU32,
+    uses: AtomicU32,
+    kind: AtomicU32,
+    /// Entry whose operation this command is part of; [`NONE`] if it is its own.
+    parent: AtomicU32,
+    /// Commands of the operation that are not completed, counted in the parent.
+    open: AtomicU32,
+    /// Status, lo_valid, changed, aborted.
+    said: AtomicU32,
+    result: AtomicU64,
+    targets: [AtomicU64; Update4::MAX_ITEMS],
+    wanted: [AtomicU64; Update4::MAX_ITEMS],
+    callback: AtomicU32,
+    token: AtomicU64,
+}
+
+const ABORTED: u32 = 1 << 31;
+
+impl Entry {
+    fn new() -> Self {
+        Self {
+            state: 0.into(),
+            uses: 0.into(),
+            kind: 0.into(),
+            parent: NONE.into(),
+            open: 0.into(),
+            said: 0.into(),
+            result: 0.into(),
+            targets: [const { AtomicU64::new(0) }; Update4::MAX_ITEMS],
+            wanted: [const { AtomicU64::new(0) }; Update4::MAX_ITEMS],
+            callback: 0.into(),
+            token: 0.into(),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        Kind::unpack(self.kind.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn target(&self, k: usize) -> Target {
+        Target {
+            handle: Handle::from_bits(self.targets[k].load(Ordering::Relaxed)),
+            wanted: self.wanted[k].load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn parent(&self) -> u32 {
+        self.parent.load(Ordering::Relaxed)
+    }
+
+    fn is_in_flight(&self) -> bool {
+        self.state.load(Ordering::Acquire) & IN_FLIGHT != 0
+    }
+
+    /// Whether the device owes this command's completion.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.load(Ordering::Acquire) & COMMAND != 0
+    }
+
+    /// Says what the operation's outcome will be; before `finish`.
+    pub(crate) fn say(&self, settled: Settled) {
+        let said = match settled {
+            Settled::Aborted => ABORTED,
+            Settled::Completed(outcome) => {
+                self.result.store(outcome.result, Ordering::Relaxed);
+                u32::from(outcome.status as u8)
+                    | u32::from(outcome.lo_valid) << 8
+                    | u32::from(outcome.changed) << 9
+            }
+        };
+        self.said.store(said, Ordering::Relaxed);
+    }
+
+    fn settled(&self) -> Settled {
+        let said = self.said.load(Ordering::Relaxed);
+        if said & ABORTED != 0 {
+            return Settled::Aborted;
+        }
+        Settled::Completed(Outcome {
+            status: Status::from_code(said as u8).expect("only `say` writes the word"),
+            result: self.result.load(Ordering::Relaxed),
+            lo_valid: said & 1 << 8 != 0,
+            changed: said & 1 << 9 != 0,
+        })
+    }
+
+    /// Whether nothing bad was said so far.
+    pub(crate) fn said_ok(&self) -> bool {
+        self.said.load(Ordering::Relaxed) & (ABORTED | 0xFF) == 0
+    }
+}
+
+/// What `finish` leaves to its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Notify {
+    pub(crate) callback: u32,
+    pub(crate) token: u64,
+    pub(crate) settled: Settled,
+}
+
+/// Entries by number.
+pub(crate) struct Pending {
+    entries: Box<[Entry]>,
+    free: ArrayQueue<u32>,
+    log2: u32,
+}
+
+impl Pending {
+    /// A table of `1 << log2` entries, at most 2^16.
+    pub(crate) fn new(log2: u32) -> Self {
+        let free = ArrayQueue::new(1 << log2);
+        for number in 0..1 << log2 {
+            free.push(number)
+                .expect("the queue has room for every entry");
+        }
+        Self {
+            entries: (0..1 << log2).map(|_| Entry::new()).collect(),
+            free,
+            log2,
+        }
+    }
+
+    /// Takes an entry for a command; `None` if all are in use. `held`: a ticket will refer to it.
+    pub(crate) fn take(&self, kind: Kind, targets: &[Target], held: bool) -> Option<u32> {
+        self.claim(kind, targets, 1, COMMAND | if held { HELD } else { 0 })
+    }
+
+    /// Takes an entry for an operation of `parts` commands with entries of their own, which
+    /// [`Self::adopt`] names. A ticket will refer to it.
+    pub(crate) fn take_operation(&self, kind: Kind, targets: &[Target], parts: u32) -> Option<u32> {
+        self.claim(kind, targets, parts, HELD)
+    }
+
+    fn claim(&self, kind: Kind, targets: &[Target], open: u32, state: u32) -> Option<u32> {
+        let number = self.free.pop()?;
+        let entry = &self.entries[number as usize];
+        entry.kind.store(kind.pack(), Ordering::Relaxed);
+        for (k, target) in targets.iter().enumerate() {
+            entry.targets[k].store(target.handle.bits(), Ordering::Relaxed);
+            entry.wanted[k].store(target.wanted, Ordering::Relaxed);
+        }
+        entry.parent.store(NONE, Ordering::Relaxed);
+        entry.said.store(0, Ordering::Relaxed);
+        entry.open.store(open, Ordering::Relaxed);
+        // The command reaches the device, and its completion the reaper, by way of the ring's own
+        // release and acquire; this release is for those who look at the table itself.
+        entry.state.store(IN_FLIGHT | state, Ordering::Release);
+        Some(number)
+    }
+
+    /// Makes `child` one of the commands of `parent`'s operation; it is not published yet.
+    pub(crate) fn adopt(&self, child: u32, parent: u32) {
+        self.entries[child as usize]
+            .parent
+            .store(parent, Ordering::Relaxed);
+    }
+
+    /// One of the commands of `parent`'s operation will not come.
+    pub(crate) fn drop_part(&self, parent: u32) -> Option<Notify> {
+        self.close(parent)
+    }
+
+    /// Gives back an entry whose command was never published.
+    pub(crate) fn untake(&self, number: u32) {
+        self.entries[number as usize]
+            .state
+            .store(0, Ordering::Relaxed);
+        self.recycle(number);
+    }
+
+    /// Changes the description of a command that is not published yet.
+    pub(crate) fn set_kind(&self, number: u32, kind: Kind) {
+        self.entries[number as usize]
+            .kind
+            .store(kind.pack(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn entry(&self, number: u32) -> &Entry {
+        &self.entries[number as usize]
+    }
+
+    /// How many entries there are.
+    pub(crate) fn len(&self) -> u32 {
+        1 << self.log2
+    }
+
+    /// Entries that nobody uses.
+    pub(crate) fn free(&self) -> usize {
+        self.free.len()
+    }
+
+    /// The cookie of an entry's present use.
+    pub(crate) fn cookie(&self, number: u32) -> Cookie {
+        let uses = self.entries[number as usize].uses.load(Ordering::Relaxed);
+        Cookie((uses << self.log2 | number) & Cookie::MASK)
+    }
+
+    /// The entry that a completion's cookie names, if its use is the present one and its command is
+    /// pending.
+    pub(crate) fn find(&self, cookie: u32) -> Option<u32> {
+        let number = cookie & ((1 << self.log2) - 1);
+        let present = self.cookie(number).0 == cookie && self.entry(number).is_open();
+        present.then_some(number)
+    }
+
+    /// One command of the operation is completed, and its own entry (if it is a part) done with.
+    /// When it was the operation's last: the outcome becomes visible, and the caller must call the
+    /// callback if one is returned.
+    pub(crate) fn finish(&self, number: u32) -> Option<Notify> {
+        let parent = self.entry(number).parent();
+        if parent == NONE {
+            self.entry(number)
+                .state
+                .fetch_and(!COMMAND, Ordering::Relaxed);
+        } else {
+            // A part: nobody holds it.
+            self.entry(number).state.store(0, Ordering::Relaxed);
+            self.recycle(number);
+        }
+        self.close(if parent == NONE { number } else { parent })
+    }
+
+    fn close(&self, owner: u32) -> Option<Notify> {
+        let entry = self.entry(owner);
+        if entry.open.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return None;
+        }
+        // AcqRel: what was said is visible to whoever sees the flag gone; and a callback that was
+        // attached before is visible here.
+        let before = entry.state.fetch_and(!IN_FLIGHT, Ordering::AcqRel);
+        if before & NOTIFY != 0 {
+            return Some(self.take_notify(owner));
+        }
+        if before & HELD == 0 {
+            self.recycle(owner);
+        }
+        None
+    }
+
+    /// The outcome, once there is one.
+    pub(crate) fn poll(&self, number: u32) -> Option<Settled> {
+        let entry = self.entry(number);
+        (!entry.is_in_flight()).then(|| entry.settled())
+    }
+
+    /// The ticket goes away.
+    pub(crate) fn let_go(&self, number: u32) {
+        let before = self.entry(number).state.fetch_and(!HELD, Ordering::AcqRel);
+        if before & IN_FLIGHT == 0 {
+            self.recycle(number);
+        }
+    }
+
+    /// Turns the ticket's part into a callback's. If the outcome is there already, it is returned
+    /// and the caller must call the callback.
+    pub(crate) fn attach(&self, number: u32, callback: u32, token: u64) -> Option<Notify> {
+        let entry = self.entry(number);
+        entry.callback.store(callback, Ordering::Relaxed);
+        entry.token.store(token, Ordering::Relaxed);
+        let before = entry.state.fetch_or(NOTIFY, Ordering::AcqRel);
+        (before & IN_FLIGHT == 0).then(|| self.take_notify(number))
+    }
+
+    fn take_notify(&self, number: u32) -> Notify {
+        let entry = self.entry(number);
+        let notify = Notify {
+            callback: entry.callback.load(Ordering::Relaxed),
+            token: entry.token.load(Ordering::Relaxed),
+            settled: entry.settled(),
+        };
+        entry.state.store(0, Ordering::Relaxed);
+        self.recycle(number);
+        notify
+    }
+
+    fn recycle(&self, number: u32) {
+        self.entry(number).uses.fetch_add(1, Ordering::Relaxed);
+        self.free
+            .push(number)
+            .expect("the queue has room for every entry");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIND: Kind = Kind {
+        opcode: Opcode::Update,
+        detail: 1,
+        targets: 0,
+        direct: 0,
+    };
+    const DONE: Settled = Settled::Completed(Outcome {
+        status: Status::Conflict,
+        result: 7,
+        lo_valid: true,
+        changed: false,
+    });
+
+    #[test]
+    fn a_cookie_is_good_for_one_completion() {
+        let pending = Pending::new(2);
+        let number = pending.take(KIND, &[], false).unwrap();
+        let cookie = pending.cookie(number);
+        assert_eq!(pending.find(cookie.0), Some(number));
+        pending.entry(number).say(DONE);
+        assert_eq!(pending.finish(number), None);
+        assert_eq!(pending.find(cookie.0), None, "a duplicate");
+        for _ in 0..3 {
+            pending.untake(pending.take(KIND, &[], false).unwrap());
+        }
+        assert_eq!(pending.take(KIND, &[], false), Some(number));
+        assert_eq!(
+            pending.find(cookie.0),
+            None,
+            "a late one, while the entry is used again"
+        );
+        assert_ne!(pending.cookie(number), cookie);
+    }
+
+    #[test]
+    fn an_outcome_waits_for_its_ticket() {
+        let pending = Pending::new(0);
+        let number = pending.take(KIND, &[], true).unwrap();
+        assert_eq!(pending.poll(number), None);
+        pending.entry(number).say(DONE);
+        pending.finish(number);
+        assert_eq!(pending.poll(number), Some(DONE));
+        assert_eq!(
+            pending.take(KIND, &[], true),
+            None,
+            "it is still the ticket's"
+        );
+        pending.let_go(number);
+        assert!(pending.take(KIND, &[], true).is_some());
+    }
+
+    #[test]
+    fn a_callback_is_due_exactly_once_whoever_comes_first() {
+        for attach_first in [true, false] {
+            let pending = Pending::new(0);
+            let number = pending.take(KIND, &[], true).unwrap();
+            pending.entry(number).say(DONE);
+            let (a, b) = if attach_first {
+                (pending.attach(number, 3, 4), pending.finish(number))
+            } else {
+                let b = pending.finish(number);
+                (pending.attach(number, 3, 4), b)
+            };
+            let due: Vec<_> = a.into_iter().chain(b).collect();
+            assert_eq!(
+                due,
+                [Notify {
+                    callback: 3,
+                    token: 4,
+                    settled: DONE
+                }]
+            );
+            assert_eq!(pending.free(), 1);
+        }
+    }
+
+    #[test]
+    fn an_operation_of_two_commands_ends_with_the_second() {
+        let pending = Pending::new(1);
+        let parent = pending.take_operation(KIND, &[], 2).unwrap();
+        let child = pending.take(KIND, &[], false).unwrap();
+        pending.adopt(child, parent);
+        assert_eq!(
+            pending.find(pending.cookie(parent).0),
+            None,
+            "no command has its cookie"
+        );
+        pending.entry(parent).say(DONE);
+        pending.finish(child);
+        assert_eq!(pending.poll(parent), None);
+        pending.drop_part(parent);
+        assert_eq!(pending.poll(parent), Some(DONE));
+        assert_eq!(pending.free(), 1);
+    }
+}
