@@ -1,2 +1,112 @@
-//! What developers repeat.
-fn main() {}
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What esnic's developers repeat, as `cargo xtask TASK`. One file per task; nothing but the
+//! standard library, so that the first command in a fresh clone compiles in a second.
+#![forbid(unsafe_code)]
+
+mod abi;
+mod ci;
+mod process;
+mod setup;
+mod test;
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// Why a task ended early: one sentence for a person.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command line makes no sense.
+    Usage(String),
+    /// Something did not work.
+    Work(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(text) | Self::Work(text) => f.write_str(text),
+        }
+    }
+}
+
+/// What every task returns.
+pub(crate) type Outcome = Result<(), Failure>;
+
+/// One task of the command line.
+struct Task {
+    name: &'static str,
+    arguments: &'static str,
+    about: &'static str,
+    run: fn(&[String]) -> Outcome,
+}
+
+const TASKS: &[Task] = &[
+    Task {
+        name: "setup",
+        arguments: "",
+        about: "check what is needed to build and test, and install what can be installed",
+        run: setup::run,
+    },
+    Task {
+        name: "test",
+        arguments: "[ARGS]",
+        about: "setup, doc tests, then every test of the workspace; ARGS go to nextest",
+        run: test::run,
+    },
+    Task {
+        name: "abi",
+        arguments: "[--check]",
+        about: "print the SystemVerilog package and the register manual from the layout",
+        run: abi::run,
+    },
+    Task {
+        name: "ci",
+        arguments: "[STEP…]",
+        about: "what continuous integration does; all steps, or those named (--list shows them)",
+        run: ci::run,
+    },
+];
+
+fn help() {
+    println!("usage: cargo xtask TASK [ARGUMENTS]\n");
+    for task in TASKS {
+        let call = format!("{} {}", task.name, task.arguments);
+        println!("  {call:<16} {}", task.about);
+    }
+}
+
+fn run(args: &[String]) -> Outcome {
+    let Some((name, rest)) = args.split_first() else {
+        help();
+        return Err(Failure::Usage("no task given".into()));
+    };
+    if ["--help", "-h", "help"].contains(&name.as_str()) {
+        help();
+        return Ok(());
+    }
+    let task = TASKS
+        .iter()
+        .find(|task| task.name == name)
+        .ok_or_else(|| Failure::Usage(format!("there is no task `{name}`; see --help")))?;
+    // `test` hands everything on, so only it decides what --help means.
+    if task.name != "test" && rest.iter().any(|arg| arg == "--help" || arg == "-h") {
+        println!("usage: cargo xtask {} {}\n", task.name, task.arguments);
+        println!("{}", task.about);
+        return Ok(());
+    }
+    (task.run)(rest)
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::from(match failure {
+                Failure::Usage(_) => 2,
+                Failure::Work(_) => 1,
+            })
+        }
+    }
+}
