@@ -274,6 +274,7 @@ impl QueuePair {
             return 0;
         }
         let mut taken = 0;
+        let mut settled = 0;
         while taken < self.cq.len() && !self.violated.load(Ordering::Relaxed) {
             let at = self.cq.next();
             let Some(completion) = self.cq.pop() else {
@@ -281,7 +282,10 @@ impl QueuePair {
             };
             taken += 1;
             match self.accept(&completion, &mut settle) {
-                Ok(due) => due.into_iter().for_each(&mut notify),
+                Ok(due) => {
+                    settled += 1;
+                    due.into_iter().for_each(&mut notify);
+                }
                 Err(broken) => {
                     // Stop believing the device until it is reset.
                     *self.kept() = Some(violation(self.number, at, &completion, broken));
@@ -289,6 +293,8 @@ impl QueuePair {
                 }
             }
         }
+        // Release: pairs with `reserve`; entries are free before their credit is.
+        self.in_flight.fetch_sub(settled, Ordering::Release);
         if self.cq.untold() >= self.cq.len() / 2 {
             regs::ring(t, self.number, Doorbell::CQ_HEAD, self.cq.tell().0);
         }
@@ -333,10 +339,7 @@ impl QueuePair {
         if kind.direct > 0 {
             self.direct.release(u32::from(kind.direct) - 1);
         }
-        let due = self.pending.finish(number);
-        // Release: pairs with `reserve`; the entry is free before its credit is.
-        self.in_flight.fetch_sub(1, Ordering::Release);
-        Ok(due)
+        Ok(self.pending.finish(number))
     }
 
     /// The ring index whose low 16 bits the device reports, if it lies between what was fetched

@@ -296,25 +296,27 @@ impl Pending {
     pub(crate) fn finish(&self, number: u32) -> Option<Notify> {
         let parent = self.entry(number).parent();
         if parent == NONE {
-            self.entry(number)
-                .state
-                .fetch_and(!COMMAND, Ordering::Relaxed);
-        } else {
-            // A part: nobody holds it.
-            self.entry(number).state.store(0, Ordering::Relaxed);
-            self.recycle(number);
+            return self.end(number, COMMAND | IN_FLIGHT);
         }
-        self.close(if parent == NONE { number } else { parent })
+        // A part: nobody holds it.
+        self.entry(number).state.store(0, Ordering::Relaxed);
+        self.recycle(number);
+        self.close(parent)
     }
 
     fn close(&self, owner: u32) -> Option<Notify> {
-        let entry = self.entry(owner);
-        if entry.open.fetch_sub(1, Ordering::AcqRel) > 1 {
+        if self.entry(owner).open.fetch_sub(1, Ordering::AcqRel) > 1 {
             return None;
         }
+        self.end(owner, IN_FLIGHT)
+    }
+
+    /// Makes the outcome visible, by taking `flags` away.
+    fn end(&self, owner: u32, flags: u32) -> Option<Notify> {
+        let entry = self.entry(owner);
         // AcqRel: what was said is visible to whoever sees the flag gone; and a callback that was
         // attached before is visible here.
-        let before = entry.state.fetch_and(!IN_FLIGHT, Ordering::AcqRel);
+        let before = entry.state.fetch_and(!flags, Ordering::AcqRel);
         if before & NOTIFY != 0 {
             return Some(self.take_notify(owner));
         }
@@ -361,7 +363,12 @@ impl Pending {
     }
 
     fn recycle(&self, number: u32) {
-        self.entry(number).uses.fetch_add(1, Ordering::Relaxed);
+        // Whoever recycles is alone with the entry: no read-modify-write is needed.
+        let uses = &self.entry(number).uses;
+        uses.store(
+            uses.load(Ordering::Relaxed).wrapping_add(1),
+            Ordering::Relaxed,
+        );
         self.free
             .push(number)
             .expect("the queue has room for every entry");

@@ -137,6 +137,9 @@ pub(crate) fn wait<T: Transport>(
     deadline: Instant,
 ) -> Result<Settled, WaitError> {
     let pending = &core.pair(pair).pending;
+    if let Some(settled) = pending.poll(number) {
+        return Ok(settled);
+    }
     let mut look = None;
     let begun = Instant::now();
     loop {

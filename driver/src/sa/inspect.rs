@@ -4,7 +4,7 @@
 
 use super::element::{State, handle};
 use super::spec::address;
-use super::{SaHandle, SaManager};
+use super::{SaHandle, SaManager, SaSpec};
 use crate::core::Core;
 use crate::error::Error;
 use crate::pair::QueuePair;
@@ -148,6 +148,35 @@ impl<T: Transport> SaManager<T> {
     pub fn state(&self, sa: SaHandle) -> Option<State> {
         let flow = self.core.element(sa.0).ok()?.flow();
         (flow.generation == sa.0.generation).then_some(flow.state)
+    }
+
+    /// An element as it would have to be added now, keys included: for whoever must add it again
+    /// with something changed. `None` if there is no such SA.
+    #[must_use]
+    pub fn spec(&self, sa: SaHandle) -> Option<SaSpec> {
+        let element = self.core.element(sa.0).ok()?;
+        let flow = element.flow();
+        if flow.generation != sa.0.generation || !matches!(flow.state, State::Live | State::Lost) {
+            return None;
+        }
+        let row = decode(sa.row(), &element.view()).ok()?;
+        let keys = self.core.vault.with(sa.row() as usize, Clone::clone);
+        Some(SaSpec {
+            spi: row.spi,
+            protocol: row.protocol,
+            direction: row.direction,
+            mode: row.mode,
+            algorithm: row.algorithm,
+            icv_len: row.icv_len,
+            src: row.src,
+            dst: row.dst,
+            udp: row.udp.map(|(_, src, dst)| super::UdpPorts { src, dst }),
+            esn: row.esn,
+            replay_window: row.replay_window,
+            top: row.top,
+            lo_valid: row.lo_valid,
+            keys,
+        })
     }
 
     /// Whether the SA was added with these keys, found out in constant time. False if there is no

@@ -23,8 +23,11 @@ use zeroize::Zeroizing;
 /// Stores that may be on their way; more make the storing thread deliver them itself.
 const POSTED: usize = 1024;
 
-/// Cycles that the device gets each time a loop polls: enough for a batch of 32.
+/// Cycles that the device gets each time a loop polls, as long as it has work: enough for a batch.
 const CYCLES_PER_POLL: u32 = 256;
+
+/// Cycles between two looks whether it has; so that an idle device does not count many of them.
+const CYCLES_PER_STEP: u32 = 16;
 
 /// First address given out. Not 0, so that a forgotten address faults; not a host address either.
 const FIRST_IOVA: u64 = 0x1_0000_0000;
@@ -395,7 +398,8 @@ impl<D: Device + 'static> Transport for Sim<D> {
             Ok(mut slot) => {
                 self.deliver(&mut slot);
                 let Slot { device, memory, .. } = &mut *slot;
-                device.step(memory, CYCLES_PER_POLL);
+                let steps = CYCLES_PER_POLL / CYCLES_PER_STEP;
+                let _idle = (0..steps).find(|_| !device.step(memory, CYCLES_PER_STEP));
             }
             Err(TryLockError::Poisoned(_)) => {
                 self.step(CYCLES_PER_POLL);

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The command line.
+
+use crate::device::Kind;
+use clap::{Parser, Subcommand, ValueEnum};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// Keeps the SA table of an IPsec SmartNIC in step with the kernel's XFRM database.
+///
+/// Without a subcommand: a demonstration on a capture that is part of the program.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Exit codes: 0 in step, 1 not in step or device failed, 2 usage or input error."
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Follow XFRM events and leave the device's table as the kernel has it.
+    Sync(SyncArgs),
+    /// Say what a device is and can do.
+    Caps(CapsArgs),
+    /// Measure acknowledged updates of sequence numbers.
+    Bench(BenchArgs),
+}
+
+/// Which device.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeviceArgs {
+    /// The device: `model` is the executable model, in this process.
+    #[arg(long, value_name = "DEVICE", default_value = "model")]
+    pub(crate) device: Kind,
+    /// Rows of the model's SA table: a power of two up to 1048576.
+    #[arg(long, value_name = "ROWS", default_value_t = esnic_abi::Params::default().sa_capacity)]
+    pub(crate) capacity: u32,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SyncArgs {
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// A capture of an nlmon device, pcap or pcapng; `-` for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) capture: PathBuf,
+    /// An address of the captured host, for SAs whose direction neither XFRMA_SA_DIR nor a policy
+    /// tells. May be given several times.
+    #[arg(long = "local", value_name = "ADDR")]
+    pub(crate) locals: Vec<IpAddr>,
+    /// Stop after this packet of the file, counted from 1.
+    #[arg(long, value_name = "PACKET", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) until: Option<u64>,
+    /// Take the kernel's dump replies for unseen, so that they can serve as the truth to compare
+    /// with.
+    #[arg(long)]
+    pub(crate) no_dumps: bool,
+    /// Print one JSON object instead of tables.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Say what each event did to the device.
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CapsArgs {
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which path the benchmark's commands take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PathArg {
+    /// As the driver chooses: direct for one or two commands, ring for more.
+    Auto,
+    /// Always the ring.
+    Ring,
+    /// Direct wherever possible.
+    Direct,
+}
+
+/// What the benchmark's updates give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModeArg {
+    /// Both halves, one UPDATE each: what following XFRM takes.
+    Top,
+    /// The high half, four to an UPDATE4 in batches: what IPsecOV2's UPDATE_SA takes.
+    Hi,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// Updates that share one doorbell.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) batch: u32,
+    /// SAs to update in turn.
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) sas: u32,
+    /// Threads that submit, each to a queue pair of its own as far as the device has them.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) threads: u32,
+    /// How long to measure.
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
+    pub(crate) seconds: f64,
+    /// Which path commands take.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) path: PathArg,
+    /// What the updates give.
+    #[arg(long, value_enum, default_value = "top")]
+    pub(crate) mode: ModeArg,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

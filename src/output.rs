@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Printing: one JSON object, or tables for people.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use esnic_abi::{Algorithm, Direction, Mode, Protocol};
+use std::fmt;
+use std::io::{ErrorKind, Write, stdout};
+
+/// An empty table with these headings. On a terminal it fits the width.
+pub(crate) fn table(headings: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_BORDERS_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(headings);
+    table
+}
+
+/// "esp" or "ah".
+pub(crate) const fn protocol(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Esp => "esp",
+        Protocol::Ah => "ah",
+    }
+}
+
+/// "in" or "out".
+pub(crate) const fn direction(direction: Direction) -> &'static str {
+    match direction {
+        Direction::In => "in",
+        Direction::Out => "out",
+    }
+}
+
+/// "transport" or "tunnel".
+pub(crate) const fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Transport => "transport",
+        Mode::Tunnel => "tunnel",
+    }
+}
+
+/// "aes-gcm-256/16": the algorithm, its key in bits, its check value in bytes.
+pub(crate) fn algorithm(algorithm: Algorithm, icv_len: u8) -> String {
+    let kind = if algorithm.is_gmac() { "gmac" } else { "gcm" };
+    format!("aes-{kind}-{}/{icv_len}", algorithm.key_len_bytes() * 8)
+}
+
+/// Writes a line to standard output. Where nobody reads it any more (`| head`), the process ends
+/// quietly, as any filter does.
+pub(crate) fn line(text: fmt::Arguments<'_>) {
+    match writeln!(stdout().lock(), "{text}") {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            eprintln!("esnic: cannot write to standard output: {error}");
+            std::process::exit(2);
+        }
+    }
+}
+
+/// As `println!`, by [`line`].
+macro_rules! say {
+    ($($text:tt)*) => { $crate::output::line(format_args!($($text)*)) };
+}
+
+pub(crate) use say;
