@@ -39,7 +39,8 @@ impl Model {
         }
     }
 
-    /// Everything but configuration space back to its reset value (R20). Keys are zeroed here, and
+    /// Everything but configuration space and the MSI-X table, which are the host's kernel's, back to
+    /// its reset value (R20). Keys are zeroed here, and
     /// SCRUB then takes the time that hardware needs for it.
     fn soft_reset(&mut self) {
         let params = self.core.params;
@@ -54,7 +55,7 @@ impl Model {
         for pair in &mut self.pairs {
             *pair = QueuePair::new(params.direct_log2);
         }
-        self.msix.reset();
+        self.msix.forget();
         self.turns = Turns::default();
         self.core.epoch = 0;
         self.core.table.clear();
@@ -258,6 +259,7 @@ impl Device for Model {
     fn reset(&mut self) {
         if !self.core.faults.gone {
             self.config = FunctionConfig::default();
+            self.msix.reset();
             self.soft_reset();
         }
     }

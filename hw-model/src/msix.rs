@@ -43,6 +43,11 @@ impl Msix {
         *self = Self::new(self.entries.len());
     }
 
+    /// What fired and was not sent is forgotten; the table stays.
+    pub(crate) fn forget(&mut self) {
+        self.pending = 0;
+    }
+
     /// Asks for a message of `vector`.
     pub(crate) fn fire(&mut self, vector: usize) {
         if vector < self.entries.len() {

@@ -163,3 +163,25 @@ fn vector_q_repeats_until_its_causes_are_cleared() {
     bench.doorbell(1, Doorbell::CQ_HEAD, 1);
     assert_eq!(messages(&mut bench), [EVENTS]);
 }
+
+#[test]
+fn a_soft_reset_leaves_the_msix_table_to_its_owner_and_flr_does_not() {
+    let data = MsixTable::MSG_DATA.address(1);
+    let control = MsixTable::MSG_CTRL.address(1);
+    let mut bench = Bench::new();
+    bench.write(Bar::Msix, data, 0x1234);
+    bench.write(Bar::Msix, control, 0);
+    // Pending on a masked vector, to be forgotten.
+    bench.write(Bar::Msix, MsixTable::MSG_CTRL.address(0), 1);
+    nops(&mut bench, 1);
+    bench.doorbell(0, Doorbell::CQ_ARM, 0);
+    bench.step(2);
+    assert_eq!(bench.read(Bar::Msix, MsixPba::PENDING.address(0)), 1);
+    bench.write_global(Global::CONTROL, 2);
+    assert_eq!(bench.read(Bar::Msix, MsixPba::PENDING.address(0)), 0, "R20");
+    assert_eq!(bench.read(Bar::Msix, data), 0x1234, "R20");
+    assert_eq!(bench.read(Bar::Msix, control), 0, "R20");
+    bench.model.reset();
+    assert_eq!(bench.read(Bar::Msix, data), 0, "R20");
+    assert_eq!(bench.read(Bar::Msix, control), 1, "R20");
+}

@@ -62,7 +62,9 @@ fn registers_hold_their_reset_values_after_either_reset() {
             bench.model.reset();
             assert_eq!(bench.model.config(), esnic_abi::FunctionConfig::default());
         }
-        for block in LAYOUT.blocks {
+        // The MSI-X table is reset by FLR only.
+        let own = |name: &str| !soft || name != "MsixTable";
+        for block in LAYOUT.blocks.iter().filter(|block| own(block.name)) {
             let bar = if block.bar == 0 {
                 Bar::Registers
             } else {
