@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! An independent host for the contract tests: it speaks to a device at the raw boundary and shares
+//! no queue code with the driver, so that a mistake of the driver cannot hide one of the device.
+//!
+//! Every test file compiles its own copy of this module and takes what it needs.
+#![allow(dead_code, unreachable_pub, unused_imports, unused_macros)]
+
+#[macro_use]
+pub mod backend;
+pub mod cmd;
+pub mod oracle;
+pub mod pair;
+pub mod program;
+pub mod rig;
+
+pub use backend::{Backend, Fault, Model, Took};
+pub use cmd::{Cmd, digest_of, esp, live_view};
+pub use esnic_abi::regs::{Counters, Doorbell, Global, MsixPba, MsixTable, QueuePair};
+pub use esnic_abi::{
+    Add, Algorithm, Bar, Direction, LiveView, Mode, Opcode, Params, Protocol, QpCause, QpState,
+    QueryRecord, SlotState, Status, Top, UdpEncap, UpdateMode,
+};
+pub use esnic_driver::dma::DmaAccess;
+pub use esnic_driver::regs;
+pub use esnic_driver::transport::Transport;
+pub use pair::{Done, PATIENCE, Pair, Path, Shape, Split};
+pub use rig::Rig;
