@@ -35,7 +35,7 @@ pub(crate) struct DeviceArgs {
     /// The device: `model` is the executable model, in this process.
     #[arg(long, value_name = "DEVICE", default_value = "model")]
     pub(crate) device: Kind,
-    /// Rows of the model's SA table: a power of two up to 1048576.
+    /// Rows of the model's SA table: a power of two from 2 to 1048576.
     #[arg(long, value_name = "ROWS", default_value_t = esnic_abi::Params::default().sa_capacity)]
     pub(crate) capacity: u32,
 }

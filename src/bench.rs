@@ -92,6 +92,12 @@ pub(crate) fn measure(args: &BenchArgs) -> Result<Figures, Failure> {
         )));
     }
     let pairs = args.threads.min(MAX_PAIRS);
+    if args.sas < pairs {
+        let (sas, threads) = (args.sas, args.threads);
+        return Err(Failure::Input(anyhow!(
+            "--sas is {sas}, too few for {threads} threads"
+        )));
+    }
     // Room for two batches of every thread, so that a full ring is not what is measured.
     let sharing = args.threads.div_ceil(pairs);
     let log2 = (2 * args.batch * sharing)

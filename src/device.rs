@@ -50,9 +50,13 @@ pub(crate) trait Job {
 pub(crate) fn with<J: Job>(args: &DeviceArgs, config: Config, job: J) -> Result<J::Out, Failure> {
     match args.device {
         Kind::Model => {
+            let usual = Params::default();
+            // A small table has no more stage buffers than rows.
+            let most = args.capacity.checked_ilog2().unwrap_or(0) as u8;
             let params = Params {
                 sa_capacity: args.capacity,
-                ..Params::default()
+                stage_log2: usual.stage_log2.min(most),
+                ..usual
             };
             let model = Model::new(params)
                 .context("--capacity")

@@ -16,6 +16,7 @@ pub mod sync;
 
 use clap::Parser;
 use failure::Failure;
+use output::complain;
 use std::process::ExitCode;
 
 /// Runs the command line of this process.
@@ -25,7 +26,7 @@ pub fn main() -> ExitCode {
     let hidden =
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     if let Err(error) = hidden {
-        eprintln!("esnic: warning: core dumps of this process stay possible: {error}");
+        complain!("esnic: warning: core dumps of this process stay possible: {error}");
     }
     let outcome = match args::Args::parse().command {
         None => demo::run(),
@@ -37,7 +38,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if let Some(error) = failure.error() {
-                eprintln!("esnic: {error:#}");
+                complain!("esnic: {error:#}");
             }
             ExitCode::from(failure.code())
         }

@@ -4,7 +4,7 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use esnic_abi::{Algorithm, Direction, Mode, Protocol};
 use std::fmt;
-use std::io::{ErrorKind, Write, stdout};
+use std::io::{ErrorKind, Write, stderr, stdout};
 
 /// An empty table with these headings. On a terminal it fits the width.
 pub(crate) fn table(headings: &[&str]) -> Table {
@@ -52,10 +52,15 @@ pub(crate) fn line(text: fmt::Arguments<'_>) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         Err(error) => {
-            eprintln!("esnic: cannot write to standard output: {error}");
+            complain!("esnic: cannot write to standard output: {error}");
             std::process::exit(2);
         }
     }
+}
+
+/// Writes a line to standard error. Where that cannot be written, there is nobody left to tell.
+pub(crate) fn error_line(text: fmt::Arguments<'_>) {
+    let _ = writeln!(stderr().lock(), "{text}");
 }
 
 /// As `println!`, by [`line`].
@@ -63,4 +68,9 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::output::line(format_args!($($text)*)) };
 }
 
-pub(crate) use say;
+/// As `eprintln!`, by [`error_line`].
+macro_rules! complain {
+    ($($text:tt)*) => { $crate::output::error_line(format_args!($($text)*)) };
+}
+
+pub(crate) use {complain, say};

@@ -9,7 +9,7 @@ use crate::Outcome;
 use crate::args::SyncArgs;
 use crate::device::{self, Job};
 use crate::failure::Failure;
-use crate::output::say;
+use crate::output::{complain, say};
 use anyhow::{Context, anyhow};
 use esnic_driver::transport::Transport;
 use esnic_driver::{Config, SaManager};
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &SyncArgs) -> Outcome {
         (false, _) => None,
         (true, false) => Some(Box::new(|line| say!("{line}"))),
         // Standard output is the object's.
-        (true, true) => Some(Box::new(|line| eprintln!("{line}"))),
+        (true, true) => Some(Box::new(|line| complain!("{line}"))),
     };
     let quiet = args.json || args.verbose;
     let job = Sync {
@@ -145,15 +145,23 @@ pub fn follow<T: Transport>(
     let mut sink = NicSink::new(manager, log);
     learn(input, &mut follower);
     let followed = apply(input, &mut follower, &mut sink, tick);
-    let flushed = sink.flush();
-    let mut report = Report::new(manager, kind, &follower, sink.recovered())?;
+    let finished = sink.finish();
+    let report = |sink: &NicSink<'_, T>| Report::new(manager, kind, &follower, sink.recovered());
+    let mut report = match report(&sink) {
+        // It failed after the last event, or nobody has noticed before.
+        Err(error) if finished.is_ok() && !matches!(followed, Err(Stopped::Device(_))) => {
+            sink.recover(&sink::chain(&error)).map_err(|_| error)?;
+            report(&sink)?
+        }
+        report => report?,
+    };
     match followed {
         Ok(()) => {}
         Err(Stopped::Input(error)) => report.input_error = Some(error),
         Err(Stopped::Device(error)) => report.device_error = Some(error),
     }
-    if let (None, Err(error)) = (&report.device_error, flushed) {
-        report.device_error = Some(anyhow!(error));
+    if let (None, Err(error)) = (&report.device_error, finished) {
+        report.device_error = Some(anyhow!(error).context("after the last packet"));
     }
     Ok(report)
 }
@@ -180,15 +188,24 @@ fn apply<T: Transport>(
     sink: &mut NicSink<'_, T>,
     tick: &mut dyn FnMut(),
 ) -> Result<(), Stopped> {
+    let last = input.until.unwrap_or(u64::MAX);
     let mut batched_since = Duration::ZERO;
-    for packet in input.capture.packets() {
+    let mut packets = input.capture.packets();
+    let mut number = 0;
+    // The next packet is not even looked at: it may be damaged.
+    while number < last
+        && let Some(packet) = packets.next()
+    {
         let packet = packet.map_err(|error| Stopped::Input(error.into()))?;
-        if input.until.is_some_and(|until| packet.number > until) {
+        let before = std::mem::replace(&mut number, packet.number);
+        // A file counts packets of other interfaces, too.
+        if number > last {
             break;
         }
         if packet.timestamp.abs_diff(batched_since) > BATCH_WINDOW {
-            sink.flush()
-                .map_err(|error| Stopped::Device(anyhow!(error)))?;
+            sink.flush().map_err(|error| {
+                Stopped::Device(anyhow!(error).context(format!("after packet {before}")))
+            })?;
             batched_since = packet.timestamp;
         }
         for message in packet.messages() {

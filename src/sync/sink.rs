@@ -11,10 +11,11 @@ use esnic_abi::{Direction, Protocol, Spi, Status, Top};
 use esnic_driver::transport::Transport;
 use esnic_driver::{
     Batch, Change, SaHandle, SaManager, SaSpec, SaUpdate, Settled, SubmitError, Ticket, UdpPorts,
-    Verify, WaitError,
+    Verify,
 };
 use esnic_xfrm::{self as xfrm, Encap, Removal, Replay, SaId, Sink, SinkError, Verdict};
 use std::collections::HashMap;
+use std::error::Error;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -74,10 +75,13 @@ impl<'m, T: Transport> NicSink<'m, T> {
     }
 
     /// Resets the device and puts the table back.
-    fn recover(&mut self, because: &dyn std::error::Error) -> Result<(), SinkError> {
+    pub(super) fn recover(&mut self, because: &str) -> Result<(), SinkError> {
         self.recovered += 1;
         self.note(|| format!("device failed ({because}), resetting it"));
-        let report = self.manager.recover(Verify::Sample)?;
+        let report = self.manager.recover(Verify::Sample).map_err(|error| {
+            let error = chain(&error);
+            format!("{because}; resetting the device did not help: {error}")
+        })?;
         if report.lost.is_empty() && report.differences.is_empty() {
             return Ok(());
         }
@@ -90,25 +94,50 @@ impl<'m, T: Transport> NicSink<'m, T> {
         &mut self,
         submit: impl Fn(&SaManager<T>) -> Result<Ticket<T>, SubmitError>,
     ) -> Result<Result<Settled, SubmitError>, SinkError> {
-        for last in [false, true] {
-            let deadline = Instant::now() + PATIENCE;
-            let ticket = loop {
-                match submit(self.manager) {
-                    Err(SubmitError::Full | SubmitError::Busy) if Instant::now() < deadline => {
-                        self.manager.poll();
-                        self.manager.transport().relax();
-                    }
-                    Err(refusal) => return Ok(Err(refusal)),
-                    Ok(ticket) => break ticket,
-                }
-            };
-            match ticket.wait(deadline) {
-                Ok(settled) => return Ok(Ok(settled)),
-                Err(error) if last => return Err(error.into()),
-                Err(error) => self.recover(&error)?,
+        match self.settle_once(&submit) {
+            Ok(outcome) => Ok(outcome),
+            Err(failure) => {
+                self.recover(&failure)?;
+                Ok(self.settle_once(&submit)?)
             }
         }
-        unreachable!("the second round returns")
+    }
+
+    /// Submits and waits; an error is the device's.
+    fn settle_once(
+        &self,
+        submit: impl Fn(&SaManager<T>) -> Result<Ticket<T>, SubmitError>,
+    ) -> Result<Result<Settled, SubmitError>, String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match submit(self.manager) {
+                Err(SubmitError::Full | SubmitError::Busy) if Instant::now() < deadline => {
+                    self.manager.poll();
+                    self.manager.transport().relax();
+                }
+                Err(refusal) if is_failure(&refusal) => return Err(self.ailment(&refusal)),
+                Err(refusal) => return Ok(Err(refusal)),
+                Ok(ticket) => return ticket.wait(deadline).map(Ok).map_err(|error| chain(&error)),
+            }
+        }
+    }
+
+    /// Why the device refuses everything, if it tells.
+    fn ailment(&self, refusal: &SubmitError) -> String {
+        let error = self.manager.read_table().err();
+        error.map_or_else(|| refusal.to_string(), |error| chain(&error))
+    }
+
+    /// Sends the collected numbers, and waits until nothing is under way: what the driver still
+    /// tidies up, too.
+    pub(super) fn finish(&mut self) -> Result<(), SinkError> {
+        self.flush()?;
+        let deadline = Instant::now() + PATIENCE;
+        while self.manager.stats().in_flight > 0 && Instant::now() < deadline {
+            self.manager.poll();
+            self.manager.transport().relax();
+        }
+        Ok(())
     }
 
     /// Sends the collected numbers.
@@ -116,14 +145,11 @@ impl<'m, T: Transport> NicSink<'m, T> {
         if self.batched.is_empty() {
             return Ok(());
         }
-        let mut result = self.batch.run(Instant::now() + PATIENCE);
-        if let Err(error) = &result {
-            let error = error.clone();
-            self.recover(&error)?;
+        if let Err(failure) = self.run_batch() {
+            self.recover(&failure)?;
             self.fill_batch();
-            result = self.batch.run(Instant::now() + PATIENCE);
+            self.run_batch()?;
         }
-        result.map_err(|error: WaitError| Box::new(error) as SinkError)?;
         for k in 0..self.batch.len() {
             let id = self.batched[k];
             match self.batch.outcome(k) {
@@ -150,6 +176,17 @@ impl<'m, T: Transport> NicSink<'m, T> {
         }
         self.batch.clear();
         Ok(())
+    }
+
+    /// Sends the batch and waits; an error is the device's.
+    fn run_batch(&mut self) -> Result<(), String> {
+        let run = self.batch.run(Instant::now() + PATIENCE);
+        run.map_err(|error| chain(&error))?;
+        let mut refusals = (0..self.batch.len()).filter_map(|k| self.batch.outcome(k)?.err());
+        match refusals.find(is_failure) {
+            Some(refusal) => Err(self.ailment(&refusal)),
+            None => Ok(()),
+        }
     }
 
     fn fill_batch(&mut self) {
@@ -261,6 +298,22 @@ impl<'m, T: Transport> NicSink<'m, T> {
             .spec(held.handle)
             .is_some_and(|kept| same(&kept, spec))
     }
+}
+
+/// Whether a refusal means that the device needs a reset, and not that the request is wrong.
+fn is_failure(refusal: &SubmitError) -> bool {
+    matches!(
+        refusal,
+        SubmitError::Closed | SubmitError::Full | SubmitError::Busy
+    )
+}
+
+/// An error and what it comes from, as one sentence.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let sources = std::iter::successors(error.source(), |&error| error.source());
+    sources.fold(error.to_string(), |text, source| {
+        format!("{text}: {source}")
+    })
 }
 
 /// Whether two SAs differ in nothing but their sequence numbers.
