@@ -17,7 +17,7 @@ use crate::transport::Transport;
 use crossbeam::queue::ArrayQueue;
 use esnic_abi::{Add, Bar, Handle, Opcode, SA_SLOT_BYTES, SaIndex};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use zeroize::Zeroizing;
 
 /// Which path commands take.
@@ -113,6 +113,8 @@ pub(crate) struct Core<T: Transport> {
     pub(crate) tallies: Tallies,
     /// Whoever resets holds it.
     pub(crate) resetting: Mutex<()>,
+    /// Closed for good.
+    pub(crate) closed: AtomicBool,
     policy: AtomicU32,
 }
 
@@ -133,6 +135,7 @@ impl<T: Transport> Core<T> {
             callbacks: Callbacks::new(),
             tallies: Tallies::default(),
             resetting: Mutex::new(()),
+            closed: false.into(),
             policy: AtomicU32::new(PathPolicy::default().pack()),
         })
     }
@@ -217,7 +220,11 @@ impl<T: Transport> Core<T> {
         } else {
             1
         };
-        let at = pair.claim(slots, stamp.epoch)?;
+        let Some(at) = pair.claim(slots, stamp.epoch) else {
+            // Room may depend on a NOP that was put in to fill a gap: the device must learn of it.
+            pair.publish(&self.nic.transport);
+            return None;
+        };
         encode(stamp, &|bytes| pair.fill(at, bytes));
         Some(())
     }
@@ -287,6 +294,8 @@ impl<T: Transport> Core<T> {
             &self.nic.transport,
             |number, entry, outcome| self.settle(pair, number, entry, outcome),
             |due| self.callbacks.call(due.callback, due.token, due.settled),
+            // Nothing more is submitted to a device that breaks the contract, until it is reset.
+            || self.nic.gate.close(),
         )
     }
 }

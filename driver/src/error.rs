@@ -108,6 +108,9 @@ pub enum Error {
         /// What failed and what to do.
         what: String,
     },
+    /// The driver was closed: the keys are wiped, so there is nothing to restore from.
+    #[error("the device was closed; open it again")]
+    Closed,
     /// The device broke the contract.
     #[error("the device broke the contract: {0}")]
     Protocol(#[from] crate::cq::Violation),

@@ -12,10 +12,10 @@ use crate::pair::QueuePair;
 use crate::regs;
 use crate::secret::KeyMemory;
 use crate::transport::Transport;
-use esnic_abi::regs::{Counters, Global, QueuePair as PairRegister, global};
+use esnic_abi::regs::{Counters, Global, global};
 use esnic_abi::{ABI_HASH, DEVICE_ID, DeviceState, Epoch, Params};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long the driver waits, at the most.
@@ -108,6 +108,8 @@ pub(crate) struct Nic<T: Transport> {
     /// What every submitter passes.
     pub(crate) gate: Gate,
     epoch: AtomicU16,
+    /// START of the present instance.
+    start: AtomicU32,
 }
 
 /// Looks at a device without disturbing it.
@@ -174,8 +176,9 @@ impl<T: Transport> Nic<T> {
             stages,
             gate,
             epoch: old.into(),
+            start: limits.start.into(),
         };
-        nic.run(nic.config.start)?;
+        nic.run(limits.start)?;
         Ok(nic)
     }
 
@@ -187,6 +190,7 @@ impl<T: Transport> Nic<T> {
     /// From READY to pairs that take commands.
     pub(crate) fn run(&self, start: u32) -> Result<(), Error> {
         let t = &self.transport;
+        self.start.store(start, Ordering::Relaxed);
         let instance = instance(self.epoch());
         regs::set_global64(t, Global::INSTANCE, instance);
         if regs::global64(t, Global::INSTANCE, 0) != instance {
@@ -226,8 +230,21 @@ impl<T: Transport> Nic<T> {
         Ok(())
     }
 
-    /// What is wrong with the device, if anything is.
+    /// What is wrong with the device or one of its pairs, if anything is.
     pub(crate) fn check(&self) -> Result<(), Error> {
+        self.check_device()?;
+        let t = &self.transport;
+        self.pairs.iter().try_for_each(|pair| pair.check(t))
+    }
+
+    /// What keeps commands of pair `pair` from being completed, if anything does. The error of
+    /// another pair does not (R26).
+    pub(crate) fn check_pair(&self, pair: usize) -> Result<(), Error> {
+        self.check_device()?;
+        self.pairs[pair].check(&self.transport)
+    }
+
+    fn check_device(&self) -> Result<(), Error> {
         let t = &self.transport;
         let status = regs::global(t, Global::STATUS);
         if status == u32::MAX {
@@ -238,7 +255,7 @@ impl<T: Transport> Nic<T> {
             let info = regs::global(t, Global::FATAL_INFO);
             return Err(Error::Fatal { cause, info });
         }
-        self.pairs.iter().try_for_each(|pair| pair.check(t))
+        Ok(())
     }
 
     /// Stops everything in the safe order; goes on past errors and returns the first.
@@ -265,7 +282,7 @@ impl<T: Transport> Nic<T> {
     /// are ignored (R47).
     pub(crate) fn next_start(&self) -> u32 {
         let step = 2 << self.config.sq_log2.max(self.config.cq_log2);
-        regs::queue_pair(&self.transport, 0, PairRegister::START).wrapping_add(step)
+        self.start.load(Ordering::Relaxed).wrapping_add(step)
     }
 }
 

@@ -21,6 +21,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use zerocopy::IntoBytes;
 
+/// Whoever has it is the one that takes completions. Given back on drop, so that a callback that
+/// panics does not stop everybody else.
+pub(crate) struct Reaping<'p> {
+    pair: &'p QueuePair,
+    /// Commands whose credit is to be given back.
+    settled: u32,
+}
+
+impl Drop for Reaping<'_> {
+    fn drop(&mut self) {
+        // Release: pairs with `reserve`; entries are free before their credit is.
+        let settled = self.settled;
+        self.pair.in_flight.fetch_sub(settled, Ordering::Release);
+        // Release: the next one sees what this one left.
+        self.pair.reaping.store(false, Ordering::Release);
+    }
+}
+
 /// A queue pair.
 pub(crate) struct QueuePair {
     pub(crate) number: u32,
@@ -48,7 +66,7 @@ impl QueuePair {
         Ok(Self {
             number,
             // Twice as many as can be in flight: tickets whose outcome nobody has looked at yet do
-            // not stop others from submitting.
+            // not stop others from submitting. And once more that for commands without a ticket.
             pending: Pending::new(limits.cq_log2 + 1),
             direct: DirectRing::new(limits.direct_log2),
             sq: SubmissionRing::new(sq, limits.sq_log2, limits.start),
@@ -68,11 +86,15 @@ impl QueuePair {
         start: u32,
         within: Duration,
     ) -> Result<(), Error> {
-        self.sq.restart(start);
-        self.cq.restart(start);
-        self.direct.restart();
-        self.in_flight.store(0, Ordering::Relaxed);
-        self.violated.store(false, Ordering::Relaxed);
+        {
+            // Whoever still looks for completions of the time before must not see this half done.
+            let _alone = self.alone(within)?;
+            self.sq.restart(start);
+            self.cq.restart(start);
+            self.direct.restart();
+            self.in_flight.store(0, Ordering::Relaxed);
+            self.violated.store(false, Ordering::Relaxed);
+        }
         let n = self.number;
         let sizes = queue_pair::RING_SIZE::SQ_LOG2.put(0, self.sq_log2);
         let sizes = queue_pair::RING_SIZE::CQ_LOG2.put(sizes, self.cq.len().ilog2());
@@ -139,15 +161,16 @@ impl QueuePair {
         }
     }
 
-    /// What the device says about the pair, if it is in ERROR.
+    /// What is wrong with the pair: what it did, or what the device says about it.
     pub(crate) fn check<T: Transport>(&self, t: &T) -> Result<(), Error> {
         let status = regs::queue_pair(t, self.number, Register::QP_STATUS);
-        match state(status) {
-            Some(QpState::Error) => Err(self.error(t, status)),
-            _ if status == u32::MAX => Err(Error::Gone),
-            _ => self
-                .evidence()
-                .map_or(Ok(()), |violation| Err(violation.into())),
+        if status == u32::MAX {
+            return Err(Error::Gone);
+        }
+        match (self.evidence(), state(status)) {
+            (Some(violation), _) => Err(violation.into()),
+            (None, Some(QpState::Error)) => Err(self.error(t, status)),
+            (None, _) => Ok(()),
         }
     }
 
@@ -192,7 +215,7 @@ impl QueuePair {
 
     /// Entries of the pending table in use.
     pub(crate) fn used(&self) -> usize {
-        self.pending.len() as usize - self.pending.free()
+        self.pending.used()
     }
 
     /// Claims ring slots for one command. Where two must begin on an even slot and the ring stands
@@ -260,21 +283,65 @@ impl QueuePair {
         self.cq.next().0
     }
 
-    /// Takes completions that are there, one round of the ring at the most. `settle` learns of each, checks what only it
-    /// can check, and says the operation's outcome; `notify` gets the callbacks that are due.
-    /// Returns how many were taken, 0 also if somebody else is at it.
+    /// The right to take completions, if nobody has it.
+    fn try_reap(&self) -> Option<Reaping<'_>> {
+        // Acquire: what the one before us left is visible.
+        let taken = self.reaping.swap(true, Ordering::Acquire);
+        (!taken).then(|| Reaping {
+            pair: self,
+            settled: 0,
+        })
+    }
+
+    /// Waits until nobody takes completions, and keeps it so.
+    fn alone(&self, within: Duration) -> Result<Reaping<'_>, Error> {
+        let begun = Instant::now();
+        loop {
+            if let Some(alone) = self.try_reap() {
+                return Ok(alone);
+            }
+            if begun.elapsed() >= within {
+                let what = "a callback does not return; it holds up the reset".to_owned();
+                return Err(Error::Config { what });
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Takes completions that are there, one round of the ring at the most. `settle` learns of each,
+    /// checks what only it can check, and says the operation's outcome; `notify` gets the callbacks
+    /// that are due. On the first completion that breaks the contract the pair is told to stop, and
+    /// `stop` is called. Returns how many were taken, 0 also if somebody else is at it.
     pub(crate) fn reap<T: Transport>(
         &self,
         t: &T,
+        settle: impl FnMut(u32, &Entry, &Outcome) -> Result<(), Broken>,
+        notify: impl FnMut(Notify),
+        stop: impl FnOnce(),
+    ) -> u32 {
+        let Some(mut reaping) = self.try_reap() else {
+            return 0;
+        };
+        if self.violated.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let taken = self.take(&mut reaping, settle, notify);
+        if self.violated.load(Ordering::Relaxed) {
+            regs::set_queue_pair(t, self.number, Register::QP_CTRL, 0);
+            stop();
+        } else if self.cq.untold() >= self.cq.len() / 2 {
+            regs::ring(t, self.number, Doorbell::CQ_HEAD, self.cq.tell().0);
+        }
+        taken
+    }
+
+    fn take(
+        &self,
+        reaping: &mut Reaping<'_>,
         mut settle: impl FnMut(u32, &Entry, &Outcome) -> Result<(), Broken>,
         mut notify: impl FnMut(Notify),
     ) -> u32 {
-        // Acquire: what the one before us left is visible.
-        if self.reaping.swap(true, Ordering::Acquire) {
-            return 0;
-        }
         let mut taken = 0;
-        let mut settled = 0;
         while taken < self.cq.len() && !self.violated.load(Ordering::Relaxed) {
             let at = self.cq.next();
             let Some(completion) = self.cq.pop() else {
@@ -283,7 +350,7 @@ impl QueuePair {
             taken += 1;
             match self.accept(&completion, &mut settle) {
                 Ok(due) => {
-                    settled += 1;
+                    reaping.settled += 1;
                     due.into_iter().for_each(&mut notify);
                 }
                 Err(broken) => {
@@ -293,12 +360,6 @@ impl QueuePair {
                 }
             }
         }
-        // Release: pairs with `reserve`; entries are free before their credit is.
-        self.in_flight.fetch_sub(settled, Ordering::Release);
-        if self.cq.untold() >= self.cq.len() / 2 {
-            regs::ring(t, self.number, Doorbell::CQ_HEAD, self.cq.tell().0);
-        }
-        self.reaping.store(false, Ordering::Release);
         taken
     }
 
@@ -308,7 +369,7 @@ impl QueuePair {
         settle: &mut impl FnMut(u32, &Entry, &Outcome) -> Result<(), Broken>,
     ) -> Result<Option<Notify>, Broken> {
         let cookie = completion.cookie.get();
-        let number = self.pending.find(cookie).ok_or(Broken::CookieNotPending)?;
+        let number = self.pending.find(cookie)?;
         let entry = self.pending.entry(number);
         let kind = entry.kind();
         let info = u32::from(completion.info);
@@ -334,8 +395,13 @@ impl QueuePair {
             lo_valid: Completion::LO_VALID.is_set(info),
             changed: Completion::CHANGED.is_set(info),
         };
+        if !consistent(kind, &outcome) {
+            return Err(Broken::Result);
+        }
+        if !self.sq.retire(head) {
+            return Err(Broken::SqHead);
+        }
         settle(number, entry, &outcome)?;
-        self.sq.retire(head);
         if kind.direct > 0 {
             self.direct.release(u32::from(kind.direct) - 1);
         }
@@ -365,19 +431,34 @@ impl QueuePair {
     }
 
     /// Settles every command that is still pending, after a reset: nobody submits and the device
-    /// does nothing.
-    pub(crate) fn abort(&self, mut settle: impl FnMut(&Entry), mut notify: impl FnMut(Notify)) {
-        for number in 0..self.pending.len() {
+    /// does nothing. What it completed before it stopped, `settle` learns of as ever; what it did
+    /// not, `abort` does.
+    pub(crate) fn abort(
+        &self,
+        within: Duration,
+        mut settle: impl FnMut(u32, &Entry, &Outcome) -> Result<(), Broken>,
+        mut abort: impl FnMut(&Entry),
+        mut notify: impl FnMut(Notify),
+    ) -> Result<(), Error> {
+        let mut alone = self.alone(within)?;
+        while self.take(&mut alone, &mut settle, &mut notify) > 0 {}
+        for number in self.pending.numbers() {
             let entry = self.pending.entry(number);
             if entry.is_open() {
-                settle(entry);
+                alone.settled += 1;
+                abort(entry);
                 self.pending
                     .finish(number)
                     .into_iter()
                     .for_each(&mut notify);
             }
         }
-        self.in_flight.store(0, Ordering::Release);
+        Ok(())
+    }
+
+    /// Wipes the commands in the ring, of a pair that is off for good.
+    pub(crate) fn wipe(&self) {
+        self.sq.restart(self.sq.tail().0);
     }
 }
 
@@ -409,4 +490,35 @@ fn possible(kind: Kind, status: Status) -> bool {
         S::DmaError => opcode == O::Query,
         S::Items => opcode == O::Update4,
     }
+}
+
+/// Whether result and `changed` are as the status has them (4.7, R14). What depends on the command's
+/// content is up to whoever settles it.
+fn consistent(kind: Kind, outcome: &Outcome) -> bool {
+    use Opcode as O;
+    use Status as S;
+    let result = match outcome.status {
+        S::Ok => !matches!(kind.opcode, O::Nop | O::Fence) || outcome.result == 0,
+        S::Items | S::DmaError | S::NotEsn | S::Conflict | S::Backward => true,
+        S::Occupied | S::OldGeneration | S::Draining | S::Empty | S::Stale => {
+            outcome.result <= u64::from(u32::MAX)
+        }
+        S::Stage
+        | S::BadOpcode
+        | S::BadEpoch
+        | S::BadPair
+        | S::BadField
+        | S::BadIndex
+        | S::Unsupported
+        | S::WrongProto
+        | S::WrongSpi
+        | S::Verify => outcome.result == 0,
+    };
+    let changed = match (outcome.status, kind.opcode) {
+        (S::Ok, O::Add | O::Delete) => outcome.changed,
+        (S::Ok, O::Nop | O::Fence | O::Query) => !outcome.changed,
+        (S::Ok | S::Items | S::Verify, _) => true,
+        _ => !outcome.changed,
+    };
+    result && changed
 }

@@ -7,6 +7,7 @@
 //! (`IN_FLIGHT`), the ticket's (`HELD`), the callback's (`NOTIFY`). All fields are atomics that one
 //! party writes before handing over, so there is no `unsafe` here.
 
+use crate::cq::Broken;
 use crossbeam::queue::ArrayQueue;
 use esnic_abi::{Cookie, Handle, Opcode, Status, Update4};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -188,22 +189,35 @@ pub(crate) struct Notify {
 /// Entries by number.
 pub(crate) struct Pending {
     entries: Box<[Entry]>,
-    free: ArrayQueue<u32>,
+    /// Free entries for what callers hold: tickets and operations.
+    held: ArrayQueue<u32>,
+    /// Free entries for commands that nobody holds. No ticket can use these up, so a command that
+    /// the driver owes the device finds one as soon as others of its kind are completed.
+    own: ArrayQueue<u32>,
+    /// Bits of a cookie that name the entry.
     log2: u32,
 }
 
 impl Pending {
-    /// A table of `1 << log2` entries, at most 2^16.
+    /// A table of `1 << log2` entries for what callers hold, at most 2^16, and half as many for
+    /// commands that nobody holds.
     pub(crate) fn new(log2: u32) -> Self {
-        let free = ArrayQueue::new(1 << log2);
-        for number in 0..1 << log2 {
-            free.push(number)
-                .expect("the queue has room for every entry");
-        }
+        let held = 1 << log2;
+        let all = held + (held / 2).max(1);
+        let queue = |numbers: std::ops::Range<u32>| {
+            let queue = ArrayQueue::new(numbers.len());
+            for number in numbers {
+                queue
+                    .push(number)
+                    .expect("the queue has room for every entry");
+            }
+            queue
+        };
         Self {
-            entries: (0..1 << log2).map(|_| Entry::new()).collect(),
-            free,
-            log2,
+            entries: (0..all).map(|_| Entry::new()).collect(),
+            held: queue(0..held),
+            own: queue(held..all),
+            log2: log2 + 1,
         }
     }
 
@@ -219,7 +233,11 @@ impl Pending {
     }
 
     fn claim(&self, kind: Kind, targets: &[Target], open: u32, state: u32) -> Option<u32> {
-        let number = self.free.pop()?;
+        let number = if state & HELD == 0 {
+            self.own.pop()?
+        } else {
+            self.held.pop()?
+        };
         let entry = &self.entries[number as usize];
         entry.kind.store(kind.pack(), Ordering::Relaxed);
         for (k, target) in targets.iter().enumerate() {
@@ -266,14 +284,14 @@ impl Pending {
         &self.entries[number as usize]
     }
 
-    /// How many entries there are.
-    pub(crate) fn len(&self) -> u32 {
-        1 << self.log2
+    /// Every entry.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u32> + use<> {
+        (0..).take(self.entries.len())
     }
 
-    /// Entries that nobody uses.
-    pub(crate) fn free(&self) -> usize {
-        self.free.len()
+    /// Entries in use.
+    pub(crate) fn used(&self) -> usize {
+        self.entries.len() - self.held.len() - self.own.len()
     }
 
     /// The cookie of an entry's present use.
@@ -284,10 +302,13 @@ impl Pending {
 
     /// The entry that a completion's cookie names, if its use is the present one and its command is
     /// pending.
-    pub(crate) fn find(&self, cookie: u32) -> Option<u32> {
+    pub(crate) fn find(&self, cookie: u32) -> Result<u32, Broken> {
         let number = cookie & ((1 << self.log2) - 1);
+        if number as usize >= self.entries.len() {
+            return Err(Broken::CookieUnknown);
+        }
         let present = self.cookie(number).0 == cookie && self.entry(number).is_open();
-        present.then_some(number)
+        present.then_some(number).ok_or(Broken::CookieNotPending)
     }
 
     /// One command of the operation is completed, and its own entry (if it is a part) done with.
@@ -369,7 +390,12 @@ impl Pending {
             uses.load(Ordering::Relaxed).wrapping_add(1),
             Ordering::Relaxed,
         );
-        self.free
+        let queue = if (number as usize) < self.held.capacity() {
+            &self.held
+        } else {
+            &self.own
+        };
+        queue
             .push(number)
             .expect("the queue has room for every entry");
     }
@@ -397,17 +423,21 @@ mod tests {
         let pending = Pending::new(2);
         let number = pending.take(KIND, &[], false).unwrap();
         let cookie = pending.cookie(number);
-        assert_eq!(pending.find(cookie.0), Some(number));
+        assert_eq!(pending.find(cookie.0), Ok(number));
         pending.entry(number).say(DONE);
         assert_eq!(pending.finish(number), None);
-        assert_eq!(pending.find(cookie.0), None, "a duplicate");
+        assert_eq!(
+            pending.find(cookie.0),
+            Err(Broken::CookieNotPending),
+            "a duplicate"
+        );
         for _ in 0..3 {
             pending.untake(pending.take(KIND, &[], false).unwrap());
         }
         assert_eq!(pending.take(KIND, &[], false), Some(number));
         assert_eq!(
             pending.find(cookie.0),
-            None,
+            Err(Broken::CookieNotPending),
             "a late one, while the entry is used again"
         );
         assert_ne!(pending.cookie(number), cookie);
@@ -451,7 +481,7 @@ mod tests {
                     settled: DONE
                 }]
             );
-            assert_eq!(pending.free(), 1);
+            assert_eq!(pending.used(), 0);
         }
     }
 
@@ -463,7 +493,7 @@ mod tests {
         pending.adopt(child, parent);
         assert_eq!(
             pending.find(pending.cookie(parent).0),
-            None,
+            Err(Broken::CookieNotPending),
             "no command has its cookie"
         );
         pending.entry(parent).say(DONE);
@@ -471,6 +501,22 @@ mod tests {
         assert_eq!(pending.poll(parent), None);
         pending.drop_part(parent);
         assert_eq!(pending.poll(parent), Some(DONE));
-        assert_eq!(pending.free(), 1);
+        assert_eq!(pending.used(), 1, "the ticket's");
+    }
+
+    #[test]
+    fn a_cookie_outside_the_table_was_never_given_out() {
+        let pending = Pending::new(1);
+        assert_eq!(pending.find(3), Err(Broken::CookieUnknown));
+    }
+
+    #[test]
+    fn held_outcomes_leave_room_for_what_the_driver_owes() {
+        let pending = Pending::new(1);
+        for _ in 0..2 {
+            pending.take_operation(KIND, &[], 1).unwrap();
+        }
+        assert_eq!(pending.take(KIND, &[], true), None);
+        assert!(pending.take(KIND, &[], false).is_some());
     }
 }

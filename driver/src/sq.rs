@@ -131,11 +131,12 @@ impl SubmissionRing {
     }
 
     /// Gives back every slot before `head`, which the device has fetched (R10), and wipes those that
-    /// held a key. Only the one who holds the completion ring calls this.
-    pub(crate) fn retire(&self, head: RingIndex) {
+    /// held a key. False, and nothing is given back, if `head` is no boundary between two commands:
+    /// no device fetches half of one (R9). Only the one who holds the completion ring calls this.
+    pub(crate) fn retire(&self, head: RingIndex) -> bool {
         let from = self.head();
         if from == head {
-            return;
+            return true;
         }
         let mut at = from;
         while at.is_behind(head) {
@@ -146,8 +147,12 @@ impl SubmissionRing {
             }
             at = at.plus(slots.max(1));
         }
+        if at != head {
+            return false;
+        }
         // Release: pairs with `claim`.
         self.retired.store(head.0, Ordering::Release);
+        true
     }
 
     /// Begins anew at index `start`, wiped; nobody submits and the device does not read.
@@ -189,7 +194,7 @@ mod tests {
         ring.fill(first, &[1; 64]);
         ring.fill(second, &[2; 64]);
         assert_eq!(ring.publish(), Some(RingIndex(2)));
-        ring.retire(RingIndex(1));
+        assert!(ring.retire(RingIndex(1)));
         assert_eq!(ring.claim(1), Ok(RingIndex(2)));
         assert_eq!(ring.claim(1), Err(Refusal::Full));
     }
@@ -227,7 +232,11 @@ mod tests {
         ring.fill(add, &[0xEE; 128]);
         assert_eq!(ring.publish(), Some(RingIndex(2)));
         assert!(!ring.memory().is_zero());
-        ring.retire(RingIndex(2));
+        assert!(
+            !ring.retire(RingIndex(1)),
+            "half a command is never fetched"
+        );
+        assert!(ring.retire(RingIndex(2)));
         assert!(ring.memory().is_zero());
     }
 
@@ -261,7 +270,7 @@ mod tests {
                     assert_eq!(slot, [head.0 as u8; 64]);
                     head = head.plus(1);
                 }
-                ring.retire(head);
+                assert!(ring.retire(head));
                 std::thread::yield_now();
             }
         });

@@ -45,6 +45,9 @@ pub enum Suspicion {
     /// The device has not even fetched the command.
     #[error("the device does not fetch commands; DMA fault or a stopped device suspected")]
     NotFetched,
+    /// There was never room for the command.
+    #[error("there is no room for the command; outcomes that nobody has looked at fill the table")]
+    NotSubmitted,
     /// The device fetched it and says nothing.
     #[error("the device fetched the command and does not complete it")]
     NotCompleted,
@@ -151,11 +154,11 @@ pub(crate) fn wait<T: Transport>(
         }
         let now = Instant::now();
         if now >= *look.get_or_insert(now + LOOK_AFTER) {
-            core.nic.check()?;
+            core.nic.check_pair(pair)?;
             look = Some(now + LOOK_AFTER);
         }
         if now >= deadline {
-            core.nic.check()?;
+            core.nic.check_pair(pair)?;
             core.doubt(pair, number);
             core.tallies.timeouts.fetch_add(1, Ordering::Relaxed);
             let (waited, suspicion) = (begun.elapsed(), suspect(core, pair));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Batches: many requests, one doorbell, a status for each.
 
-use super::element::{Flow, Path};
+use super::element::Path;
 use super::{SaHandle, SaManager, SaUpdate, SubmitError, encode};
 use crate::core::{Command, Core, NoRoom};
 use crate::pending::{Kind, NONE, Outcome, Settled, Target};
-use crate::ticket::{self, WaitError};
+use crate::ticket::{self, Suspicion, WaitError};
 use crate::transport::Transport;
 use esnic_abi::{Handle, Opcode, Status, Update4};
 use std::sync::Arc;
@@ -30,6 +30,8 @@ enum Place {
         part: Option<u8>,
         owner: bool,
     },
+    /// Its outcome is here, and its entry is let go.
+    Done(Settled),
 }
 
 /// Requests that go out together. Make it once with room for the largest batch and use it again:
@@ -41,7 +43,10 @@ pub struct Batch<T: Transport> {
     core: Arc<Core<T>>,
     requests: Vec<Request>,
     places: Vec<Place>,
+    /// Items dealt with.
     sent: usize,
+    /// Items whose outcome is here.
+    collected: usize,
 }
 
 impl<T: Transport> SaManager<T> {
@@ -53,6 +58,7 @@ impl<T: Transport> SaManager<T> {
             requests: Vec::with_capacity(capacity),
             places: Vec::with_capacity(capacity),
             sent: 0,
+            collected: 0,
         }
     }
 }
@@ -88,6 +94,7 @@ impl<T: Transport> Batch<T> {
         self.requests.clear();
         self.places.clear();
         self.sent = 0;
+        self.collected = 0;
     }
 
     /// Submits what has not been submitted, as far as there is room, and rings one doorbell a queue
@@ -106,6 +113,8 @@ impl<T: Transport> Batch<T> {
                 Request::Delete(sa) => self.place(1, |core| core.delete(sa.0), &core),
             };
             if dealt_with == 0 {
+                // What is settled needs no entries any more; the next call finds them.
+                self.collect();
                 break;
             }
             self.sent += dealt_with;
@@ -124,6 +133,7 @@ impl<T: Transport> Batch<T> {
     /// outcomes stays.
     pub fn run(&mut self, deadline: Instant) -> Result<(), WaitError> {
         let core = self.core.clone();
+        let begun = Instant::now();
         loop {
             match self.submit() {
                 Ok(sent) if sent == self.requests.len() => break,
@@ -135,6 +145,7 @@ impl<T: Transport> Batch<T> {
                     core.nic.check()?;
                     break;
                 }
+                self.collect();
                 core.nic.transport.relax();
             }
         }
@@ -149,7 +160,44 @@ impl<T: Transport> Batch<T> {
                 ticket::wait(&core, pair, number, deadline)?;
             }
         }
+        if self.sent < self.requests.len() {
+            return Err(WaitError::Timeout {
+                waited: begun.elapsed(),
+                suspicion: Suspicion::NotSubmitted,
+            });
+        }
         Ok(())
+    }
+
+    /// Takes in the outcomes at the front that are there, and lets their entries go.
+    fn collect(&mut self) {
+        while self.collected < self.sent {
+            match self.places[self.collected] {
+                Place::Sent {
+                    pair,
+                    number,
+                    owner: true,
+                    ..
+                } => {
+                    let pending = &self.core.pair(pair).pending;
+                    let Some(settled) = pending.poll(number) else {
+                        return;
+                    };
+                    let same = |place: &Place| matches!(place, Place::Sent { pair: p, number: n, .. } if (*p, *n) == (pair, number));
+                    let rest = &mut self.places[self.collected..self.sent];
+                    for place in rest.iter_mut().take(Update4::MAX_ITEMS) {
+                        let part = match *place {
+                            Place::Sent { part, .. } if same(place) => part,
+                            _ => break,
+                        };
+                        *place = Place::Done(part.map_or(settled, |part| item(settled, part)));
+                        self.collected += 1;
+                    }
+                    pending.let_go(number);
+                }
+                _ => self.collected += 1,
+            }
+        }
     }
 
     fn refuse_rest(&mut self) -> Result<(), WaitError> {
@@ -169,6 +217,7 @@ impl<T: Transport> Batch<T> {
         match &self.places[k] {
             Place::Unsent => None,
             Place::Refused(refusal) => Some(Err(refusal.clone())),
+            Place::Done(settled) => Some(Ok(*settled)),
             Place::Sent {
                 pair, number, part, ..
             } => {
@@ -279,7 +328,7 @@ impl<T: Transport> Batch<T> {
                 Ok(Path::Ring) => entered = k + 1,
                 // Something has changed since we looked: leave it to the single update.
                 Ok(Path::Direct) => {
-                    leave(core, handle);
+                    core.leave(handle.index.0);
                     break;
                 }
                 Err(_) => break,
@@ -310,7 +359,7 @@ impl<T: Transport> Batch<T> {
         let Ok(number) = sent else {
             items[..entered]
                 .iter()
-                .for_each(|&(handle, _)| leave(core, handle));
+                .for_each(|&(handle, _)| core.leave(handle.index.0));
             return 0;
         };
         for (part, place) in (0..).zip(&mut self.places[self.sent..self.sent + entered]) {
@@ -343,13 +392,6 @@ impl<T: Transport> Drop for Batch<T> {
     fn drop(&mut self) {
         self.let_go();
     }
-}
-
-fn leave<T: Transport>(core: &Core<T>, handle: Handle) {
-    core.elements[handle.index.0 as usize].force(|flow| Flow {
-        outstanding: flow.outstanding - 1,
-        ..flow
-    });
 }
 
 /// Item `part` of an UPDATE4's outcome (§4.4).

@@ -53,6 +53,8 @@ pub(crate) struct Flow {
     pub(crate) path: Path,
     /// A command's outcome is not known: repeat with CAS only (R36).
     pub(crate) doubt: bool,
+    /// The slot is not in the list of free ones.
+    pub(crate) used: bool,
     /// Commands that name the slot and have no consumed completion.
     pub(crate) outstanding: u16,
 }
@@ -63,6 +65,7 @@ impl Flow {
             | u64::from(self.state as u8) << 32
             | u64::from(self.path == Path::Direct) << 36
             | u64::from(self.doubt) << 37
+            | u64::from(self.used) << 38
             | u64::from(self.outstanding) << 40
     }
 
@@ -76,8 +79,17 @@ impl Flow {
                 Path::Ring
             },
             doubt: word >> 37 & 1 == 1,
+            used: word >> 38 & 1 == 1,
             outstanding: (word >> 40) as u16,
         }
+    }
+}
+
+impl Flow {
+    /// Whether nothing of the slot's last life is left, neither in the device nor under way to it,
+    /// and nobody has noted that yet.
+    pub(crate) fn is_spent(self) -> bool {
+        self.used && self.state == State::Free && self.outstanding == 0
     }
 }
 
@@ -234,6 +246,7 @@ mod tests {
                     state,
                     path,
                     doubt: path == Path::Ring,
+                    used: path == Path::Direct,
                     outstanding: 0xABCD,
                 };
                 assert_eq!(Flow::unpack(flow.pack()), flow);

@@ -15,7 +15,7 @@ use esnic_abi::{
 };
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// A live row of the device's table, decoded.
@@ -161,6 +161,12 @@ impl<T: Transport> SaManager<T> {
         }
         let row = decode(sa.row(), &element.view()).ok()?;
         let keys = self.core.vault.with(sa.row() as usize, Clone::clone);
+        // What was read belongs to `sa` only if the slot is still in the same life.
+        fence(Ordering::Acquire);
+        let after = element.flow();
+        if (after.generation, after.state) != (flow.generation, flow.state) {
+            return None;
+        }
         Some(SaSpec {
             spi: row.spi,
             protocol: row.protocol,

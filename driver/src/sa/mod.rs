@@ -20,7 +20,7 @@ use element::{Element, Flow, handle};
 use esnic_abi::{Handle, Opcode, Protocol, Spi, Status, Top};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use zerocopy::IntoBytes;
 use zeroize::Zeroizing;
 
@@ -251,7 +251,7 @@ impl<T: Transport> SaManager<T> {
     /// # Errors
     /// See [`SubmitError`].
     pub fn query(&self, sa: SaHandle) -> Result<Ticket<T>, SubmitError> {
-        self.simple(sa, Opcode::Query, 0, |stamp, handle| {
+        self.simple(sa, Opcode::Query, 0, 0, |stamp, handle| {
             encode::query(stamp, handle, None)
         })
     }
@@ -262,9 +262,13 @@ impl<T: Transport> SaManager<T> {
     /// # Errors
     /// See [`SubmitError`].
     pub fn resolve(&self, sa: SaHandle, seq: u32, commit: bool) -> Result<Ticket<T>, SubmitError> {
-        self.simple(sa, Opcode::Resolve, commit.into(), |stamp, handle| {
-            encode::resolve(stamp, handle, seq, commit)
-        })
+        self.simple(
+            sa,
+            Opcode::Resolve,
+            commit.into(),
+            seq.into(),
+            |stamp, handle| encode::resolve(stamp, handle, seq, commit),
+        )
     }
 
     fn simple<R: IntoBytes + zerocopy::Immutable>(
@@ -272,6 +276,7 @@ impl<T: Transport> SaManager<T> {
         sa: SaHandle,
         opcode: Opcode,
         detail: u8,
+        wanted: u64,
         encode: impl Fn(encode::Stamp, Handle) -> R,
     ) -> Result<Ticket<T>, SubmitError> {
         let (pair, number) = self.core.again(|core| {
@@ -285,7 +290,7 @@ impl<T: Transport> SaManager<T> {
                 direct: 0,
             };
             let (pair, number) =
-                core.send_entered(element, sa.0, 0, path, kind, |stamp, put| {
+                core.send_entered(element, sa.0, wanted, path, kind, |stamp, put| {
                     put(encode(stamp, sa.0).as_bytes());
                 })?;
             core.pair(pair).publish(&core.nic.transport);
@@ -375,12 +380,18 @@ impl<T: Transport> Core<T> {
             }
         }
         sent.map(|number| (pair, number)).map_err(|NoRoom| {
-            element.force(|flow| Flow {
-                outstanding: flow.outstanding - 1,
-                ..flow
-            });
+            self.leave(sa.index.0);
             refusal
         })
+    }
+
+    /// Counts out a command that was counted in and not sent.
+    pub(crate) fn leave(&self, index: u32) {
+        self.elements[index as usize].force(|flow| Flow {
+            outstanding: flow.outstanding - 1,
+            ..flow
+        });
+        self.give_back(index);
     }
 
     /// The element of `sa` that an update is for, if the update fits it.
@@ -389,6 +400,14 @@ impl<T: Transport> Core<T> {
         sa: Handle,
         update: &SaUpdate,
     ) -> Result<(&Element, Handle), SubmitError> {
+        let found = self.look_up(sa, update);
+        // What was read belongs to `sa` only if the slot is still in the same life.
+        fence(Ordering::Acquire);
+        alive(self.element(sa)?.flow(), sa)?;
+        found
+    }
+
+    fn look_up(&self, sa: Handle, update: &SaUpdate) -> Result<(&Element, Handle), SubmitError> {
         let mut element = self.element(sa)?;
         let mut target = sa;
         alive(element.flow(), sa)?;
@@ -473,25 +492,35 @@ impl<T: Transport> Core<T> {
             self.pair(pair).pending.untake(operation);
             return Err(refusal);
         }
-        self.owe(sa.index.0, operation);
         if let Some(peer) = peer {
-            self.elements[peer as usize].force(|flow| Flow {
-                state: State::Deleting,
-                ..flow
+            let doomed = self.elements[peer as usize].shift(|flow| match flow.state {
+                State::Adding | State::Live | State::Lost => Ok(Flow {
+                    state: State::Deleting,
+                    ..flow
+                }),
+                State::Free | State::Deleting | State::Dead => Err(()),
             });
-            self.owe(peer, operation);
+            match doomed {
+                Ok(_) => drop(self.owe(peer, operation)),
+                // It is on its way out already, with nobody waiting for it.
+                Err(()) => drop(self.pair(pair).pending.drop_part(operation)),
+            }
         }
+        self.owe(sa.index.0, operation);
         Ok((pair, operation))
     }
 
     /// Sends the command that slot `index` needs for its state, now or as soon as there is room.
-    pub(crate) fn owe(&self, index: u32, operation: u32) {
+    /// Whether it was now.
+    pub(crate) fn owe(&self, index: u32, operation: u32) -> bool {
         self.elements[index as usize].set_waiting(operation);
-        if self.pay(index).is_err() {
+        let paid = self.pay(index).is_ok();
+        if !paid {
             self.todo
                 .push(index)
                 .expect("the queue has room for every slot, and each is in it once");
         }
+        paid
     }
 
     /// Sends what slot `index` waits for: an ADD or a DELETE of what the shadow says.
@@ -526,6 +555,8 @@ impl<T: Transport> Core<T> {
             held: false,
             parent: element.waiting(),
         };
+        // Before it is sent: afterwards the slot may be another's already.
+        element.set_waiting(NONE);
         element.force(|flow| Flow {
             path,
             outstanding: flow.outstanding + 1,
@@ -540,6 +571,7 @@ impl<T: Transport> Core<T> {
                 outstanding: flow.outstanding - 1,
                 ..flow
             });
+            element.set_waiting(command.parent);
         }
         sent.map(drop)
     }
@@ -560,11 +592,16 @@ impl<T: Transport> Core<T> {
                 return;
             };
             let Some(index) = self.todo.pop() else { return };
-            let pair = self.elements[index as usize].pair();
+            let element = &self.elements[index as usize];
+            // Before it is sent: afterwards the slot may be another's already.
+            let (pair, next) = (element.pair(), self.behind(index));
             let paid = self.pay(index);
             if paid.is_err() {
                 self.todo.push(index).expect("it was just taken out");
             } else {
+                if let Some(next) = next {
+                    self.owe(next, self.elements[next as usize].waiting());
+                }
                 self.pair(pair).publish(&self.nic.transport);
             }
             drop(inside);
@@ -572,6 +609,15 @@ impl<T: Transport> Core<T> {
                 return;
             }
         }
+    }
+
+    /// The half of a bundle whose ADD waits until that of slot `index` is sent.
+    pub(crate) fn behind(&self, index: u32) -> Option<u32> {
+        let adding = self.elements[index as usize].flow().state == State::Adding;
+        let peer = self.elements[index as usize].peer()?;
+        let behind = &self.elements[peer as usize];
+        let waits = behind.flow().state == State::Adding && behind.waiting() != NONE;
+        (adding && waits).then_some(peer)
     }
 
     fn add_one(&self, spec: &SaSpec) -> Result<(Handle, usize, u32), SubmitError> {
@@ -639,13 +685,16 @@ impl<T: Transport> Core<T> {
         }];
         let Some(operation) = self.pair(pair).pending.take_operation(kind, &targets, 2) else {
             for index in [first, second] {
-                self.elements[index as usize].clear_view();
                 self.vacate(index);
             }
             return Err(SubmitError::Full);
         };
-        self.owe(second, operation);
-        self.owe(first, operation);
+        // AH first: if it has to wait for room, ESP waits behind it.
+        self.elements[first as usize].set_waiting(operation);
+        let sent = self.owe(second, operation);
+        if sent {
+            self.owe(first, operation);
+        }
         self.pair(pair).publish(&self.nic.transport);
         drop(inside);
         Ok((sa, pair, operation))
@@ -659,8 +708,11 @@ impl<T: Transport> Core<T> {
             state: State::Adding,
             path: Path::Ring,
             doubt: false,
+            used: true,
             outstanding: 0,
         });
+        // Release: whoever reads what follows sees the new generation too.
+        fence(Ordering::Release);
         let sa = handle(index, before.generation.next());
         element.set_pair(primary % self.nic.config.queue_pairs);
         element.set_waiting(NONE);
@@ -669,34 +721,59 @@ impl<T: Transport> Core<T> {
         sa
     }
 
-    /// Empties a slot's shadow and gives the slot back, once its bundle's other half is free too.
+    /// Empties a slot's shadow, and gives the slot back if nothing stands in the way.
     pub(crate) fn vacate(&self, index: u32) {
         let element = &self.elements[index as usize];
         self.vault.wipe(index as usize);
         element.failures.store(0, Ordering::Relaxed);
-        let peer = element.peer().filter(|&peer| peer != index);
         element.force(|flow| Flow {
             state: State::Free,
-            outstanding: 0,
             doubt: false,
             ..flow
         });
-        match peer {
-            None => self.give_back(index),
-            Some(peer) if self.elements[peer as usize].flow().state == State::Free => {
-                self.give_back(index);
-                self.give_back(peer);
-            }
-            // The other half is still there; it gives both back.
-            Some(_) => {}
-        }
+        self.give_back(index);
     }
 
-    fn give_back(&self, index: u32) {
-        self.elements[index as usize].clear_view();
-        self.free
-            .push(index)
-            .expect("the queue has room for every slot, and each is in it once");
+    /// Gives a slot back once it is empty, no command that names it is under way, and the same is
+    /// true of its bundle's other half: a command that was late would meet the next life (R29).
+    pub(crate) fn give_back(&self, index: u32) {
+        let flow = |index: u32| self.elements[index as usize].flow();
+        let seen = flow(index);
+        if !seen.is_spent() {
+            return;
+        }
+        let peer = self.elements[index as usize].peer();
+        let other = peer.map(flow);
+        fence(Ordering::Acquire);
+        if other.is_some_and(|other| !other.is_spent()) || flow(index) != seen {
+            return;
+        }
+        // Both halves may come to this point at once: who moves the lower one gives back both.
+        let (first, seen) = match (peer, other) {
+            (Some(peer), Some(other)) if peer < index => (peer, other),
+            _ => (index, seen),
+        };
+        let unused = |flow: Flow| Flow {
+            used: false,
+            ..flow
+        };
+        let won = self.elements[first as usize].shift(|now| match now == seen {
+            true => Ok(unused(now)),
+            false => Err(()),
+        });
+        if won.is_err() {
+            return;
+        }
+        let both = [Some(index), peer];
+        for half in both.into_iter().flatten() {
+            self.elements[half as usize].force(unused);
+            self.elements[half as usize].clear_view();
+        }
+        for half in both.into_iter().flatten() {
+            self.free
+                .push(half)
+                .expect("the queue has room for every slot, and each is in it once");
+        }
     }
 }
 

@@ -12,9 +12,10 @@ use super::settle::RESTORE;
 use super::{SaHandle, SaManager};
 use crate::core::{Command, Core};
 use crate::error::Error;
+use crate::pair::QueuePair;
 use crate::pending::{Kind, NONE, Settled, Target};
 use crate::transport::Transport;
-use esnic_abi::Opcode;
+use esnic_abi::{Opcode, Protocol};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -66,13 +67,21 @@ impl<T: Transport> SaManager<T> {
             .resetting
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        core.closed.store(true, Ordering::Release);
         let closed = core.nic.close_gate();
         let halted = core.nic.halt();
-        core.abort_all();
-        for index in 0..core.elements.len() {
+        let aborted = core.abort_all();
+        for (index, element) in core.elements.iter().enumerate() {
             core.vault.wipe(index);
+            element.force(|flow| Flow {
+                state: State::Free,
+                outstanding: 0,
+                doubt: false,
+                ..flow
+            });
         }
-        closed.and(halted)
+        core.nic.pairs.iter().for_each(QueuePair::wipe);
+        closed.and(halted).and(aborted.map(drop))
     }
 }
 
@@ -82,6 +91,9 @@ impl<T: Transport> Core<T> {
             .resetting
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
         self.tallies.resets.fetch_add(1, Ordering::Relaxed);
         self.nic.close_gate()?;
         let start = self.nic.next_start();
@@ -89,7 +101,7 @@ impl<T: Transport> Core<T> {
         let _ = self.nic.halt();
         crate::nic::reset(&self.nic.transport, self.nic.config.timeouts.reset)?;
         let mut report = Report {
-            aborted: self.abort_all(),
+            aborted: self.abort_all()?,
             ..Report::default()
         };
         let wanted = self.forget_unfinished();
@@ -100,7 +112,7 @@ impl<T: Transport> Core<T> {
             if flow.state == State::Live {
                 report.restored += 1;
             } else {
-                report.lost.push(SaHandle(handle(index, flow.generation)));
+                report.lost.extend(self.owned_by(index));
             }
         }
         let sample = match verify {
@@ -115,50 +127,79 @@ impl<T: Transport> Core<T> {
             }
         }
         self.nic.gate.open();
+        // Somebody may just have found out that the device is no better than before.
+        if self.nic.pairs.iter().any(|pair| pair.evidence().is_some()) {
+            self.nic.gate.close();
+        }
         Ok(report)
     }
 
-    /// Settles everything that is under way; returns how many commands that were.
-    pub(crate) fn abort_all(&self) -> usize {
+    /// The handle that the owner of the lost slot `index` has: of a bundle, that of its ESP half;
+    /// `None` if that half is lost too and speaks for itself.
+    fn owned_by(&self, index: u32) -> Option<SaHandle> {
+        let element = &self.elements[index as usize];
+        let ah = element.identity().1 == Protocol::Ah as u8;
+        match element.peer().filter(|_| ah) {
+            None => Some(SaHandle(handle(index, element.flow().generation))),
+            Some(esp) => {
+                let flow = self.elements[esp as usize].flow();
+                (flow.state == State::Live).then(|| SaHandle(handle(esp, flow.generation)))
+            }
+        }
+    }
+
+    /// Settles everything that is under way: as completed where the device came to that before it
+    /// stopped, as aborted otherwise. Returns how many commands were aborted.
+    pub(crate) fn abort_all(&self) -> Result<usize, Error> {
         let notify = |due: crate::pending::Notify| {
             self.callbacks.call(due.callback, due.token, due.settled);
         };
         let mut aborted = 0;
-        for pair in &self.nic.pairs {
-            let settle = |entry: &crate::pending::Entry| {
-                aborted += 1;
+        for (n, pair) in self.nic.pairs.iter().enumerate() {
+            let abort = |entry: &crate::pending::Entry| {
+                // A NOP is nobody's command.
+                aborted += usize::from(entry.kind().opcode != Opcode::Nop);
                 self.settle_aborted(entry);
                 if entry.parent() != NONE {
                     pair.pending.entry(entry.parent()).say(Settled::Aborted);
                 }
             };
-            pair.abort(settle, notify);
+            pair.abort(
+                self.nic.config.timeouts.command,
+                |number, entry, outcome| self.settle(n, number, entry, outcome),
+                abort,
+                notify,
+            )?;
         }
         while let Some(index) = self.todo.pop() {
-            let element = &self.elements[index as usize];
-            let waiting = element.waiting();
-            if waiting != NONE {
-                let pending = &self.pair(element.pair()).pending;
-                pending.entry(waiting).say(Settled::Aborted);
-                pending.drop_part(waiting).into_iter().for_each(notify);
+            let unsent = [Some(index), self.behind(index)];
+            for element in unsent
+                .into_iter()
+                .flatten()
+                .map(|k| &self.elements[k as usize])
+            {
+                let waiting = element.waiting();
+                if waiting != NONE {
+                    let pending = &self.pair(element.pair()).pending;
+                    pending.entry(waiting).say(Settled::Aborted);
+                    pending.drop_part(waiting).into_iter().for_each(notify);
+                }
             }
         }
-        aborted
+        Ok(aborted)
     }
 
     /// Empties the slots whose ADD or DELETE was not over, and lists those to be restored.
     fn forget_unfinished(&self) -> Vec<u32> {
         let state = |index: u32| self.elements[index as usize].flow().state;
-        let unfinished =
-            |index: u32| matches!(state(index), State::Adding | State::Deleting | State::Dead);
+        let unfinished = |index: u32| !matches!(state(index), State::Live | State::Lost);
         let mut wanted = Vec::new();
         let mut gone = Vec::new();
         for (index, element) in (0u32..).zip(&self.elements) {
-            let half = element
-                .peer()
-                .is_some_and(|peer| peer != index && unfinished(peer));
+            let half = element.peer().is_some_and(unfinished);
             match state(index) {
-                State::Free => {}
+                // Perhaps it waited for a command that was aborted.
+                State::Free => self.give_back(index),
                 // The bundle was never whole, or is no more.
                 State::Live | State::Lost if half => gone.push(index),
                 State::Live | State::Lost => wanted.push(index),
@@ -174,10 +215,13 @@ impl<T: Transport> Core<T> {
     /// afterwards is lost.
     fn add_again(&self, wanted: &[u32]) -> Result<(), Error> {
         let limit = self.nic.config.timeouts.command;
+        // Until the device says otherwise; so an attempt that fails half way forgets nothing.
+        for &index in wanted {
+            self.elements[index as usize].restored(false);
+        }
         for &index in wanted {
             let element = &self.elements[index as usize];
             element.force(|flow| Flow {
-                state: State::Adding,
                 path: Path::Ring,
                 doubt: false,
                 outstanding: 1,
@@ -214,7 +258,7 @@ impl<T: Transport> Core<T> {
             .iter()
             .for_each(|pair| pair.publish(&self.nic.transport));
         let deadline = Instant::now() + limit;
-        let under_way = |index: &u32| self.elements[*index as usize].flow().state == State::Adding;
+        let under_way = |index: &u32| self.elements[*index as usize].flow().outstanding > 0;
         for index in wanted {
             while under_way(index) {
                 self.make_progress(deadline)?;
@@ -231,8 +275,8 @@ impl<T: Transport> Core<T> {
         {
             return Ok(());
         }
+        self.nic.check()?;
         if Instant::now() >= deadline {
-            self.nic.check()?;
             let what = "the device does not complete the ADDs of a restore".to_owned();
             return Err(Error::Config { what });
         }

@@ -10,8 +10,11 @@ use crate::transport::Transport;
 use esnic_abi::{Generation, Opcode, Status, Top, UpdateMode, digest};
 use std::sync::atomic::Ordering;
 
-/// Bits of an UPDATE's `detail` above its mode.
+/// Bits of an UPDATE's `detail` above its mode: the driver made it a compare-and-set; it is one;
+/// it goes forward only.
 const AUTO_CAS: u8 = 0x10;
+const CAS: u8 = 0x20;
+const MONOTONE: u8 = 0x40;
 
 /// `detail` of an ADD that puts an SA back after a reset.
 pub(super) const RESTORE: u8 = 1;
@@ -28,9 +31,12 @@ pub(super) fn careful(element: &Element, wanted: Change) -> (Change, u8) {
         && wanted.expected_hi.is_none()
         && !wanted.monotone;
     if retry {
-        (wanted.expecting(element.top().0.hi()), mode | AUTO_CAS)
+        let expected = element.top().0.hi();
+        (wanted.expecting(expected), mode | AUTO_CAS | CAS)
     } else {
-        (wanted, mode)
+        let cas = if wanted.expected_hi.is_some() { CAS } else { 0 };
+        let monotone = if wanted.monotone { MONOTONE } else { 0 };
+        (wanted, mode | cas | monotone)
     }
 }
 
@@ -63,9 +69,10 @@ impl<T: Transport> Core<T> {
         &self.elements[target.handle.index.0 as usize]
     }
 
-    /// Counts a command out; `known` if nothing about the entry is doubtful any more.
-    fn leave(&self, element: &Element, known: bool, state: impl Fn(State) -> State) {
-        element.force(|flow| {
+    /// Counts a completed command out; `known` if nothing about the entry is doubtful any more.
+    /// Returns in which state the slot was.
+    fn settled(&self, index: u32, known: bool, state: impl Fn(State) -> State) -> State {
+        let before = self.elements[index as usize].force(|flow| {
             let outstanding = flow.outstanding.saturating_sub(1);
             let doubt = flow.doubt && !(known && outstanding == 0);
             Flow {
@@ -75,6 +82,8 @@ impl<T: Transport> Core<T> {
                 ..flow
             }
         });
+        self.give_back(index);
+        before.state
     }
 
     fn settle_add(
@@ -88,7 +97,16 @@ impl<T: Transport> Core<T> {
         let element = self.shadow(target);
         let index = target.handle.index.0;
         let ok = outcome.status == Status::Ok;
-        if ok && outcome.result != digest(&element.view()) {
+        #[allow(clippy::cast_possible_truncation)]
+        let held = Generation(outcome.result as u32);
+        let believable = match outcome.status {
+            Status::Ok => outcome.result == digest(&element.view()),
+            Status::Occupied => held.0 != 0,
+            // R21 would have let it pass.
+            Status::OldGeneration => held.0 != 0 && !target.handle.generation.is_newer_than(held),
+            _ => true,
+        };
+        if !believable {
             return Err(Broken::Result);
         }
         if entry.kind().detail == RESTORE {
@@ -108,56 +126,68 @@ impl<T: Transport> Core<T> {
         if said.said_ok() {
             said.say(done(*outcome));
         }
-        self.leave(
-            element,
-            true,
-            |_| if ok { State::Live } else { State::Adding },
-        );
         let peer = element.peer();
-        let failed = |peer: u32| {
-            let state = self.elements[peer as usize].flow().state;
-            !matches!(state, State::Adding | State::Live)
-        };
-        match outcome.status {
-            Status::Ok if peer.is_some_and(failed) => self.roll_back(index),
-            Status::Ok => {}
-            // The row is BAD, or holds something that the shadow does not know: only DELETE helps.
-            Status::Verify => self.roll_back(index),
-            Status::Occupied => {
-                let held = Generation(outcome.result as u32);
-                element.force(|flow| Flow {
-                    generation: held,
-                    ..flow
-                });
-                self.roll_back(index);
-            }
-            _ => {
-                if outcome.status == Status::OldGeneration {
-                    let held = Generation(outcome.result as u32);
-                    element.force(|flow| Flow {
-                        generation: held,
-                        ..flow
-                    });
-                }
-                self.vacate(index);
-            }
+        let was = self.settled(index, true, |state| match state {
+            State::Adding if ok => State::Live,
+            other => other,
+        });
+        // Otherwise it is being deleted already, and the DELETE is behind the ADD.
+        if was == State::Adding {
+            self.after_add(index, peer, outcome.status, held);
         }
         if !ok && let Some(peer) = peer {
-            let other = &self.elements[peer as usize];
-            if other.flow().state == State::Live {
-                self.roll_back(peer);
-            }
+            self.roll_back(peer, |state| state == State::Live);
         }
         Ok(())
     }
 
-    /// Deletes an entry that nobody holds a handle of.
-    fn roll_back(&self, index: u32) {
+    /// What an ADD that ended with `status` leaves to do; `held` is the generation in its result.
+    fn after_add(&self, index: u32, peer: Option<u32>, status: Status, held: Generation) {
         let element = &self.elements[index as usize];
-        element.force(|flow| Flow {
-            state: State::Deleting,
-            ..flow
+        let adopt = || {
+            element.force(|flow| Flow {
+                generation: held,
+                ..flow
+            });
+        };
+        let failed = |peer: u32| {
+            let state = self.elements[peer as usize].flow().state;
+            !matches!(state, State::Adding | State::Live)
+        };
+        match status {
+            Status::Ok if peer.is_some_and(failed) => {
+                self.roll_back(index, |state| state == State::Live);
+            }
+            Status::Ok => {}
+            // The row is BAD, or holds something that the shadow does not know: only DELETE helps.
+            Status::Verify => self.roll_back(index, |state| state == State::Adding),
+            Status::Occupied => {
+                adopt();
+                self.roll_back(index, |state| state == State::Adding);
+            }
+            _ => {
+                if status == Status::OldGeneration {
+                    adopt();
+                }
+                self.vacate(index);
+            }
+        }
+    }
+
+    /// Deletes an entry that nobody holds a handle of, if it is in a state that `from` names; else
+    /// somebody else is at it.
+    fn roll_back(&self, index: u32, from: impl Fn(State) -> bool) {
+        let element = &self.elements[index as usize];
+        let doomed = element.shift(|flow| match from(flow.state) {
+            true => Ok(Flow {
+                state: State::Deleting,
+                ..flow
+            }),
+            false => Err(()),
         });
+        if doomed.is_err() {
+            return;
+        }
         element.set_waiting(NONE);
         self.todo
             .push(index)
@@ -186,7 +216,7 @@ impl<T: Transport> Core<T> {
             }));
         }
         element.set_waiting(NONE);
-        self.leave(element, true, |_| {
+        self.settled(index, true, |_| {
             if gone { State::Deleting } else { State::Dead }
         });
         if gone {
@@ -211,13 +241,23 @@ impl<T: Transport> Core<T> {
         let (wanted, held) = (Top(target.wanted), Top(outcome.result));
         let mut said = *outcome;
         let whole = detail & 3 == UpdateMode::Top as u8;
-        match outcome.status {
-            Status::Ok => {
-                if held.hi() != wanted.hi() || whole && held != wanted {
-                    return Err(Broken::Result);
-                }
-                element.set_top(held, outcome.lo_valid);
+        let believable = match outcome.status {
+            Status::Ok if whole => held == wanted && outcome.lo_valid,
+            Status::Ok if detail & 3 == UpdateMode::Resync as u8 => {
+                held == wanted && !outcome.lo_valid
             }
+            // A new high half begins at 0; the one that was held keeps its low half (§7).
+            Status::Ok => held.hi() == wanted.hi() && (!outcome.changed || held.lo() == 0),
+            Status::Conflict => detail & CAS != 0,
+            Status::Backward if whole => detail & MONOTONE != 0 && wanted < held,
+            Status::Backward => detail & MONOTONE != 0 && wanted.hi() < held.hi(),
+            _ => true,
+        };
+        if !believable {
+            return Err(Broken::Result);
+        }
+        match outcome.status {
+            Status::Ok => element.set_top(held, outcome.lo_valid),
             Status::Conflict => {
                 element.set_top(held, outcome.lo_valid);
                 // The doubtful predecessor had taken effect after all.
@@ -230,7 +270,7 @@ impl<T: Transport> Core<T> {
             _ => {}
         }
         entry.say(done(said));
-        self.leave(element, true, |state| state);
+        self.settled(target.handle.index.0, true, |state| state);
         Ok(())
     }
 
@@ -244,6 +284,23 @@ impl<T: Transport> Core<T> {
             .all(|&byte| byte == 0)
             && changed >> items == 0;
         let all_ok = bytes[..items].iter().all(|&byte| byte == 0);
+        // Every item before any is believed; one that failed has altered nothing.
+        for (k, status) in (0..items).zip(statuses.clone()) {
+            match status.ok_or(Broken::Status)? {
+                Status::Ok => {}
+                Status::BadField
+                | Status::BadIndex
+                | Status::Empty
+                | Status::Stale
+                | Status::NotEsn
+                | Status::Conflict => {
+                    if changed >> k & 1 == 1 {
+                        return Err(Broken::Result);
+                    }
+                }
+                _ => return Err(Broken::StatusImpossible),
+            }
+        }
         let expected = match outcome.status {
             Status::Ok => all_ok,
             Status::Items => !all_ok,
@@ -257,19 +314,17 @@ impl<T: Transport> Core<T> {
         for (k, status) in (0..items).zip(statuses) {
             let target = entry.target(k);
             let element = self.shadow(target);
-            match status.ok_or(Broken::Status)? {
-                Status::Ok if carried_out => {
+            match status {
+                Some(Status::Ok) if carried_out => {
                     let altered = changed >> k & 1 == 1;
                     #[allow(clippy::cast_possible_truncation)]
                     let hi = target.wanted as u32;
                     follow_hi(element, hi, altered);
                 }
-                Status::Empty | Status::Stale => self.mark_lost(element),
-                Status::Ok | Status::BadField | Status::BadIndex | Status::NotEsn => {}
-                Status::Conflict => {}
-                _ => return Err(Broken::StatusImpossible),
+                Some(Status::Empty | Status::Stale) => self.mark_lost(element),
+                _ => {}
             }
-            self.leave(element, carried_out, |state| state);
+            self.settled(target.handle.index.0, carried_out, |state| state);
         }
         entry.say(done(*outcome));
         Ok(())
@@ -278,12 +333,23 @@ impl<T: Transport> Core<T> {
     fn settle_read(&self, entry: &Entry, target: Target, outcome: &Outcome) -> Result<(), Broken> {
         let element = self.shadow(target);
         let kind = entry.kind();
+        let resolved = outcome.status == Status::Ok && kind.opcode == Opcode::Resolve;
+        let commit = kind.detail != 0;
+        if resolved {
+            // A number ends in what was on the wire; only COMMIT moves anything, and what it moves
+            // is known from then on (§7).
+            let same = Top(outcome.result).lo() == Top(target.wanted).lo();
+            let moved = !outcome.changed || commit;
+            if !same || !moved || commit && !outcome.lo_valid {
+                return Err(Broken::Result);
+            }
+        }
         match outcome.status {
             Status::Empty | Status::Stale => return self.settle_lost(entry, target, outcome),
             Status::Ok if kind.opcode == Opcode::Query => {
                 element.set_top(Top(outcome.result), outcome.lo_valid);
             }
-            Status::Ok if kind.detail != 0 => {
+            Status::Ok if commit => {
                 // RESOLVE with COMMIT: the number was authenticated (§7).
                 let (top, known) = element.top();
                 if !known || outcome.result > top.0 {
@@ -293,7 +359,7 @@ impl<T: Transport> Core<T> {
             _ => {}
         }
         entry.say(done(*outcome));
-        self.leave(element, true, |state| state);
+        self.settled(target.handle.index.0, true, |state| state);
         Ok(())
     }
 
@@ -305,7 +371,7 @@ impl<T: Transport> Core<T> {
         let element = self.shadow(target);
         self.mark_lost(element);
         entry.say(done(*outcome));
-        self.leave(element, true, |state| state);
+        self.settled(target.handle.index.0, true, |state| state);
         Ok(())
     }
 

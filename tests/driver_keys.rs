@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Keys: where they are while an SA lives, and that they are nowhere afterwards (R33, D6). The whole
+//! memory of this process is searched, so this file is a process of its own and its tests take turns.
+
+#[macro_use]
+mod support;
+
+use std::io::{Read, Seek, SeekFrom};
+use std::sync::{Mutex, PoisonError};
+use support::*;
+
+static TURN: Mutex<()> = Mutex::new(());
+
+const WINDOW_BYTES: usize = 1 << 20;
+
+/// Where memory is copied to be searched.
+static WINDOW: Mutex<[u8; WINDOW_BYTES]> = Mutex::new([0; WINDOW_BYTES]);
+
+/// 24 random bytes in the middle of a key, of which only the complement is kept, so that the search
+/// does not find what it searches for.
+struct Needle([u8; 24]);
+
+impl Needle {
+    fn new(seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        Self(std::array::from_fn(|_| random.u8(1..)))
+    }
+
+    /// An SA with this key; the stack below is overwritten afterwards.
+    #[inline(never)]
+    fn spec(&self, n: u32) -> SaSpec {
+        let mut key = [0xC3; 32];
+        for (to, from) in key[4..28].iter_mut().zip(&self.0) {
+            *to = !from;
+        }
+        let spec = SaSpec {
+            keys: KeyMaterial::new([1, 2, 3, 4], &key).unwrap(),
+            ..esp(n)
+        };
+        key.fill(0);
+        std::hint::black_box(&mut key);
+        spec
+    }
+
+    /// Names of the mappings of this process that hold the key, once for each place.
+    fn places(&self) -> Vec<String> {
+        scrub_stack();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let mut memory = std::fs::File::open("/proc/self/mem").unwrap();
+        let mut window = WINDOW.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = window.as_ptr() as u64..window.as_ptr() as u64 + WINDOW_BYTES as u64;
+        let mut found = Vec::new();
+        for line in maps.lines() {
+            let mut words = line.split_whitespace();
+            let (range, rights) = (words.next().unwrap(), words.next().unwrap());
+            let (first, last) = range.split_once('-').unwrap();
+            let [first, last] = [first, last].map(|s| u64::from_str_radix(s, 16).unwrap());
+            if !rights.starts_with("rw") {
+                continue;
+            }
+            let mut at = first;
+            while at < last {
+                let len = (last - at).min(WINDOW_BYTES as u64) as usize;
+                memory.seek(SeekFrom::Start(at)).unwrap();
+                let read = memory.read_exact(&mut window[..len]).is_ok();
+                let is_key = |bytes: &[u8]| bytes.iter().zip(&self.0).all(|(a, b)| *a == !b);
+                let hits = window[..len].windows(24).enumerate();
+                let hits = hits.filter(|(_, bytes)| read && is_key(bytes));
+                let places = hits
+                    .map(|(k, _)| at + k as u64)
+                    .filter(|place| !own.contains(place));
+                found.extend(places.map(|_| line.to_owned()));
+                // What is found must not be found again here.
+                window.fill(0);
+                at += if len < WINDOW_BYTES { len } else { len - 23 } as u64;
+            }
+        }
+        found
+    }
+}
+
+/// Overwrites what calls left on the stack.
+#[inline(never)]
+fn scrub_stack() {
+    let mut below = [0u8; 256 << 10];
+    std::hint::black_box(&mut below);
+    below.fill(0);
+    std::hint::black_box(&mut below);
+}
+
+/// Lets the driver do what it owes.
+fn calm<T: Transport>(manager: &SaManager<T>) {
+    for _ in 0..200 {
+        manager.poll();
+        manager.transport().relax();
+    }
+}
+
+#[inline(never)]
+fn add<T: Transport>(manager: &SaManager<T>, needle: &Needle, n: u32) -> SaHandle {
+    let spec = needle.spec(n);
+    let (sa, ticket) = manager.add(&spec).unwrap();
+    settled(&ticket);
+    sa
+}
+
+fn a_key_is_kept_in_the_vault_alone_and_goes_with_its_sa<B: Backend>() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    for (seed, policy) in [(1, PathPolicy::Ring), (2, PathPolicy::Direct)] {
+        let needle = Needle::new(seed);
+        let (manager, _) = open::<B>(small(), config());
+        manager.set_path_policy(policy);
+        assert_eq!(needle.places(), [""; 0]);
+        let sa = add(&manager, &needle, 1);
+        calm(&manager);
+        // The positive control: vault and, as the device is in this process, its row.
+        let live = needle.places();
+        assert_eq!(live.len(), 2, "{policy:?}: {live:#?}");
+        done(&manager.delete(sa).unwrap());
+        calm(&manager);
+        assert_eq!(needle.places(), [""; 0], "{policy:?}: after DELETE");
+    }
+}
+
+fn no_key_survives_close_or_drop<B: Backend>() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    for (seed, close) in [(3, true), (4, false)] {
+        let needle = Needle::new(seed);
+        let (manager, link) = open::<B>(small(), config());
+        manager.set_path_policy(PathPolicy::Ring);
+        add(&manager, &needle, 1);
+        // One more that the device never fetches: its key is in the ring.
+        misbehave!(B, link, |faults| faults.stuck = Stuck::UntilReset);
+        let (_, ticket) = { manager.add(&needle.spec(2)).unwrap() };
+        assert!(needle.places().len() >= 4, "vault twice, row, ring");
+        if close {
+            let error = manager.close().unwrap_err();
+            assert!(
+                matches!(error, Error::QueuePairTimeout { .. }),
+                "it is stuck: {error}"
+            );
+            assert_eq!(needle.places(), [""; 0], "after close");
+        }
+        drop((ticket, manager));
+        assert_eq!(needle.places(), [""; 0], "after drop");
+    }
+}
+
+fn a_failed_add_leaves_no_key<B: Backend>() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let needle = Needle::new(5);
+    let (manager, link) = open::<B>(small(), config());
+    misbehave!(B, link, |faults| faults.verify_add = Trigger::next());
+    add(&manager, &needle, 1);
+    calm(&manager);
+    assert_eq!(needle.places(), [""; 0], "after VERIFY");
+    // Refused at the restore: kept as long as the owner may hope, gone with his DELETE.
+    let sa = add(&manager, &needle, 2);
+    B::misbehave(link.device(), |faults| faults.verify_add = Trigger::next());
+    assert_eq!(manager.recover(Verify::All).unwrap().lost, [sa]);
+    assert!(!needle.places().is_empty());
+    done(&manager.delete(sa).unwrap());
+    calm(&manager);
+    assert_eq!(needle.places(), [""; 0], "after DELETE of a lost SA");
+}
+
+fn keys_are_locked_and_not_dumped<B: Backend>() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let locked = Config {
+        key_memory: KeyMemory::Locked,
+        ..config()
+    };
+    let vault = || {
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let flags = smaps.lines().filter(|line| line.starts_with("VmFlags:"));
+        flags
+            .filter(|line| {
+                ["lo", "dd", "wf"]
+                    .iter()
+                    .all(|flag| line.split(' ').any(|word| word == *flag))
+            })
+            .count()
+    };
+    let before = vault();
+    let (manager, _) = open::<B>(small(), locked);
+    assert!(manager.keys_are_locked());
+    assert_eq!(vault(), before + 1);
+    drop(manager);
+    assert_eq!(vault(), before);
+}
+
+fn nothing_that_is_printed_holds_a_key<B: Backend>() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (manager, _) = open::<B>(small(), config());
+    let spec = SaSpec {
+        keys: KeyMaterial::new([0xA5; 4], &[0xA5; 32]).unwrap(),
+        ..esp(1)
+    };
+    let (sa, ticket) = manager.add(&spec).unwrap();
+    let printed = [
+        format!("{spec:?} {:?} {sa:?}", spec.keys),
+        format!("{:?} {}", settled(&ticket), settled(&ticket)),
+        format!("{:?} {:?}", manager.read_table(), manager.stats()),
+        format!("{:?}", manager.diff()),
+    ];
+    for text in printed {
+        for key in ["a5a5", "A5A5", "165, 165"] {
+            assert!(!text.contains(key), "{text}");
+        }
+    }
+}
+
+on_every_backend!(
+    a_key_is_kept_in_the_vault_alone_and_goes_with_its_sa,
+    no_key_survives_close_or_drop,
+    a_failed_add_leaves_no_key,
+    keys_are_locked_and_not_dumped,
+    nothing_that_is_printed_holds_a_key,
+);

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What can stand behind the driver. A new device under test is one more `impl Backend` and one more
+//! line in `on_every_backend!`; no test changes.
+
+use super::recorder::Recorder;
+use esnic_abi::Params;
+use esnic_driver::transport::{Sim, Transport};
+use esnic_driver::{Config, KeyMemory, SaManager, Timeouts};
+use esnic_model::Faults;
+use std::time::Duration;
+
+/// A way to make a device, and the hooks behind its pins that this kind of device has.
+pub trait Backend: 'static {
+    /// For people.
+    const NAME: &'static str;
+    /// How the device is reached.
+    type Link: Transport;
+
+    /// A device fresh from power-on.
+    fn plug(params: Params) -> Self::Link;
+
+    /// Turns the knobs of a device that can misbehave. False if this kind has none: then the test
+    /// that asks for it has nothing to show here, and ends.
+    fn misbehave(_link: &Self::Link, _change: impl FnOnce(&mut Faults)) -> bool {
+        false
+    }
+
+    /// Buffers that the device can reach.
+    fn mappings(_link: &Self::Link) -> Option<usize> {
+        None
+    }
+
+    /// DMA requests that the IOMMU refused.
+    fn iommu_faults(_link: &Self::Link) -> Option<u64> {
+        None
+    }
+
+    /// Whether nothing of an entry is left in an SA slot, key included.
+    fn is_wiped(_link: &Self::Link, _index: u32) -> Option<bool> {
+        None
+    }
+
+    /// Looks at every opcode byte that was executed since the last look, in order.
+    fn executed(_link: &Self::Link) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// The executable model, in this process.
+pub struct Model;
+
+impl Backend for Model {
+    const NAME: &'static str = "model";
+    type Link = Sim<esnic_model::Model>;
+
+    fn plug(params: Params) -> Self::Link {
+        let device = esnic_model::Model::new(params).expect("a build that can be");
+        Sim::new(Self::NAME, device)
+    }
+
+    fn misbehave(link: &Self::Link, change: impl FnOnce(&mut Faults)) -> bool {
+        link.with_device(|device| change(device.faults_mut()));
+        true
+    }
+
+    fn mappings(link: &Self::Link) -> Option<usize> {
+        Some(link.mappings())
+    }
+
+    fn iommu_faults(link: &Self::Link) -> Option<u64> {
+        Some(link.iommu_faults())
+    }
+
+    fn is_wiped(link: &Self::Link, index: u32) -> Option<bool> {
+        Some(link.with_device(|device| device.raw_row_is_zero(index)))
+    }
+
+    fn executed(link: &Self::Link) -> Option<Vec<u8>> {
+        let trace = link.with_device(|device| {
+            let trace = device.take_trace();
+            device.set_trace(true);
+            trace
+        });
+        Some(trace.iter().map(|one| one.opcode_byte).collect())
+    }
+}
+
+/// The transport of every test: a backend's, with a recorder in between.
+pub type Link<B> = Recorder<<B as Backend>::Link>;
+
+/// The manager of every test.
+pub type Manager<B> = SaManager<Link<B>>;
+
+/// A build that is small enough to look at whole tables.
+pub fn small() -> Params {
+    Params {
+        sa_capacity: 64,
+        queue_pairs: 4,
+        ring_log2: 10,
+        direct_log2: 4,
+        stage_log2: 4,
+        ..Params::default()
+    }
+}
+
+/// Deadlines that a test of a broken device can wait for; keys need not be locked.
+pub fn config() -> Config {
+    Config {
+        key_memory: KeyMemory::BestEffort,
+        sq_log2: 4,
+        cq_log2: 4,
+        timeouts: Timeouts {
+            command: Duration::from_secs(20),
+            queue_pair: Duration::from_millis(500),
+            reset: Duration::from_secs(20),
+        },
+        ..Config::default()
+    }
+}
+
+/// A device of this kind, open, and the way to it.
+pub fn open<B: Backend>(params: Params, config: Config) -> (Manager<B>, Link<B>) {
+    let link = Recorder::new(B::plug(params));
+    (open_on::<B>(&link, config), link)
+}
+
+/// As [`open`], on a device that is there already.
+pub fn open_on<B: Backend>(link: &Link<B>, config: Config) -> Manager<B> {
+    SaManager::open(link.clone(), config).unwrap_or_else(|error| panic!("{}: {error}", B::NAME))
+}
+
+/// The tests of a file, once per backend: `on_every_backend!(one_promise, another);` where each
+/// promise is a `fn one_promise<B: Backend>()`. A promise that is not listed is dead code, which
+/// the lints refuse.
+macro_rules! on_every_backend {
+    ($($promise:ident),* $(,)?) => {
+        mod model {
+            $( #[test] fn $promise() { super::$promise::<crate::support::Model>(); } )*
+        }
+    };
+}
+
+/// Ends the test where a backend has not the knobs it asks for.
+macro_rules! misbehave {
+    ($backend:ident, $link:expr, $change:expr) => {
+        if !$backend::misbehave($link.device(), $change) {
+            eprintln!("{}: cannot be made to fail like that", $backend::NAME);
+            return;
+        }
+    };
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What the driver's tests share: devices that can be made to fail, a transport that writes down
+//! what passes it, and SAs to work with.
+//!
+//! Every test file compiles its own copy of this module and takes what it needs.
+#![allow(dead_code, unreachable_pub, unused_imports, unused_macros)]
+
+#[macro_use]
+pub mod backend;
+pub mod hostile;
+pub mod recorder;
+pub mod sas;
+
+pub use backend::{Backend, Link, Manager, Model, config, open, open_on, small};
+pub use esnic_abi::regs::{Counters, Doorbell, Global};
+pub use esnic_abi::{Algorithm, Bar, Direction, Mode, Opcode, Params, Protocol, Spi, Status, Top};
+pub use esnic_driver::transport::{Sim, Transport};
+pub use esnic_driver::{
+    Batch, Change, Config, Error, KeyMaterial, KeyMemory, OnSettled, Outcome, PathPolicy, SaHandle,
+    SaManager, SaSpec, SaUpdate, Settled, State, Stats, SubmitError, Suspicion, Ticket, Timeouts,
+    UdpPorts, Verify, WaitError,
+};
+pub use esnic_model::{Fatal, Faults, Stuck, Trigger};
+pub use recorder::{Event, Recorder};
+pub use sas::{ah, done, esp, hi, keys, outcome, settled, top_of, update};
+pub use std::sync::Arc;
+pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+pub use std::time::{Duration, Instant};
