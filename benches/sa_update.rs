@@ -71,11 +71,7 @@ fn high_half(number: u64) -> Change {
 
 fn main() {
     let smoke = std::env::args().any(|arg| arg == "--test");
-    let (rounds, updates) = if smoke {
-        (1, 256)
-    } else {
-        (ROUNDS, UPDATES_A_ROUND)
-    };
+    let (rounds, updates) = if smoke { (1, 256) } else { (ROUNDS, UPDATES_A_ROUND) };
     let manager = open();
     let sas = fill(&manager);
     let mut times = vec![Vec::with_capacity(rounds); CONTESTANTS.len()];
@@ -85,19 +81,11 @@ fn main() {
             times.push(round(&manager, &sas, contestant, updates, &mut number));
         }
     }
-    assert_eq!(
-        manager.diff().expect("the device is there"),
-        [],
-        "the table is in step"
-    );
+    assert_eq!(manager.diff().expect("the device is there"), [], "the table is in step");
     let medians: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
     println!("{:32} {:>10} {:>8}", "", "ns/update", "ratio");
     for (contestant, time) in CONTESTANTS.iter().zip(&medians) {
-        println!(
-            "{:32} {time:>10.1} {:>8.2}",
-            contestant.name,
-            time / medians[0]
-        );
+        println!("{:32} {time:>10.1} {:>8.2}", contestant.name, time / medians[0]);
     }
 }
 
@@ -118,18 +106,9 @@ fn round(
         for &(sa, spi) in sas.by_ref().take(contestant.batch) {
             *number += 1;
             let change = (contestant.change)(*number);
-            batch.update(
-                sa,
-                SaUpdate {
-                    protocol: Protocol::Esp,
-                    spi,
-                    change,
-                },
-            );
+            batch.update(sa, SaUpdate { protocol: Protocol::Esp, spi, change });
         }
-        batch
-            .run(Instant::now() + Duration::from_secs(1))
-            .expect("the device completes");
+        batch.run(Instant::now() + Duration::from_secs(1)).expect("the device completes");
         assert_eq!(batch.ok_count(), batch.len());
     }
     begun.elapsed().as_nanos() as f64 / updates as f64
@@ -142,10 +121,7 @@ fn median(times: &mut [f64]) -> f64 {
 
 fn open() -> Manager {
     let model = Model::new(Params::default()).expect("a build that can be");
-    let config = Config {
-        key_memory: KeyMemory::BestEffort,
-        ..Config::default()
-    };
+    let config = Config { key_memory: KeyMemory::BestEffort, ..Config::default() };
     SaManager::open(Sim::new("model", model), config).expect("the model comes up")
 }
 

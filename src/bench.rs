@@ -68,10 +68,7 @@ struct Bus {
 pub(crate) fn run(args: &BenchArgs) -> Outcome {
     let figures = measure(args)?;
     if args.json {
-        say!(
-            "{}",
-            serde_json::to_string_pretty(&figures).map_err(Failure::device)?
-        );
+        say!("{}", serde_json::to_string_pretty(&figures).map_err(Failure::device)?);
     } else {
         figures.print();
     }
@@ -81,35 +78,21 @@ pub(crate) fn run(args: &BenchArgs) -> Outcome {
 /// Measures.
 pub(crate) fn measure(args: &BenchArgs) -> Result<Figures, Failure> {
     if !(args.seconds > 0.0 && args.seconds <= 3600.0) {
-        return Err(Failure::Input(anyhow!(
-            "--seconds takes more than 0 and at most 3600"
-        )));
+        return Err(Failure::Input(anyhow!("--seconds takes more than 0 and at most 3600")));
     }
     if args.sas > args.device.capacity {
         let (sas, capacity) = (args.sas, args.device.capacity);
-        return Err(Failure::Input(anyhow!(
-            "--sas is {sas}, the device has {capacity} rows"
-        )));
+        return Err(Failure::Input(anyhow!("--sas is {sas}, the device has {capacity} rows")));
     }
     let pairs = args.threads.min(MAX_PAIRS);
     if args.sas < pairs {
         let (sas, threads) = (args.sas, args.threads);
-        return Err(Failure::Input(anyhow!(
-            "--sas is {sas}, too few for {threads} threads"
-        )));
+        return Err(Failure::Input(anyhow!("--sas is {sas}, too few for {threads} threads")));
     }
     // Room for two batches of every thread, so that a full ring is not what is measured.
     let sharing = args.threads.div_ceil(pairs);
-    let log2 = (2 * args.batch * sharing)
-        .next_power_of_two()
-        .ilog2()
-        .clamp(6, 12);
-    let config = Config {
-        queue_pairs: pairs,
-        sq_log2: log2,
-        cq_log2: log2,
-        ..Config::default()
-    };
+    let log2 = (2 * args.batch * sharing).next_power_of_two().ilog2().clamp(6, 12);
+    let config = Config { queue_pairs: pairs, sq_log2: log2, cq_log2: log2, ..Config::default() };
     device::with(&args.device, config, Bench { args, pairs })
 }
 
@@ -230,14 +213,7 @@ impl Bench<'_> {
                     ModeArg::Top => Change::top(Top(number)),
                     ModeArg::Hi => Change::hi((number / 1024) as u32),
                 };
-                batch.update(
-                    *sa,
-                    SaUpdate {
-                        protocol: Protocol::Esp,
-                        spi: *spi,
-                        change,
-                    },
-                );
+                batch.update(*sa, SaUpdate { protocol: Protocol::Esp, spi: *spi, change });
             }
             batch.run(begun + PATIENCE)?;
             if batch.ok_count() != batch.len() {
@@ -335,28 +311,16 @@ impl Figures {
             ),
         );
         let Latency { p50, p99, max } = self.latency_us;
-        row(
-            "batch latency",
-            format!("p50 {p50:.2} µs, p99 {p99:.2} µs, max {max:.1} µs"),
-        );
+        row("batch latency", format!("p50 {p50:.2} µs, p99 {p99:.2} µs, max {max:.1} µs"));
         let bus = &self.per_update;
-        row(
-            "device cycles an update",
-            format!("{:.2}, polling included", bus.device_cycles),
-        );
+        row("device cycles an update", format!("{:.2}, polling included", bus.device_cycles));
         row(
             "DMA reads an update",
-            format!(
-                "{:.3} TLPs, {:.1} bytes",
-                bus.dma_read_tlps, bus.dma_read_bytes
-            ),
+            format!("{:.3} TLPs, {:.1} bytes", bus.dma_read_tlps, bus.dma_read_bytes),
         );
         row(
             "DMA writes an update",
-            format!(
-                "{:.3} TLPs, {:.1} bytes",
-                bus.dma_write_tlps, bus.dma_write_bytes
-            ),
+            format!("{:.3} TLPs, {:.1} bytes", bus.dma_write_tlps, bus.dma_write_bytes),
         );
         say!("{table}");
     }

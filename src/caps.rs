@@ -71,10 +71,7 @@ impl Job for Look {
 /// Names of the bits that are set in a register.
 fn set(register: Global, word: u32) -> Vec<&'static str> {
     let fields = register.register().fields.iter();
-    fields
-        .filter(|field: &&Field| field.is_set(word))
-        .map(|field| field.name)
-        .collect()
+    fields.filter(|field: &&Field| field.is_set(word)).map(|field| field.name).collect()
 }
 
 fn print(caps: &Object<'_>) {
@@ -83,28 +80,16 @@ fn print(caps: &Object<'_>) {
         table.add_row([what.to_owned(), value]);
     };
     row("device", caps.device.to_owned());
-    row(
-        "contract",
-        format!("version {}, ABI_HASH {}", caps.version, caps.abi_hash),
-    );
+    row("contract", format!("version {}, ABI_HASH {}", caps.version, caps.abi_hash));
     row("SA slots", caps.sa_capacity.to_string());
     row("bundles (ESP + AH)", caps.bundle_capacity.to_string());
     row("queue pairs", caps.queue_pairs.to_string());
     row("largest ring", format!("{} entries", caps.largest_ring));
-    row(
-        "direct doorbells",
-        format!("{} a pair", caps.direct_entries),
-    );
+    row("direct doorbells", format!("{} a pair", caps.direct_entries));
     row("stage buffers", caps.stage_buffers.to_string());
-    row(
-        "largest replay window",
-        format!("{} packets", caps.max_window),
-    );
+    row("largest replay window", format!("{} packets", caps.max_window));
     row("features", caps.features.join(" "));
     row("algorithms", caps.algorithms.join(" "));
-    row(
-        "keys in locked memory",
-        if caps.keys_locked { "yes" } else { "no" }.to_owned(),
-    );
+    row("keys in locked memory", if caps.keys_locked { "yes" } else { "no" }.to_owned());
     say!("{table}");
 }

@@ -58,14 +58,9 @@ pub(crate) fn with<J: Job>(args: &DeviceArgs, config: Config, job: J) -> Result<
                 stage_log2: usual.stage_log2.min(most),
                 ..usual
             };
-            let model = Model::new(params)
-                .context("--capacity")
-                .map_err(Failure::Input)?;
+            let model = Model::new(params).context("--capacity").map_err(Failure::Input)?;
             // What a model is given are test keys; where limits forbid locking, it still runs.
-            let config = Config {
-                key_memory: KeyMemory::BestEffort,
-                ..config
-            };
+            let config = Config { key_memory: KeyMemory::BestEffort, ..config };
             on(Sim::new(Kind::Model.name(), model), config, job)
         }
     }
@@ -74,13 +69,8 @@ pub(crate) fn with<J: Job>(args: &DeviceArgs, config: Config, job: J) -> Result<
 fn on<T: Transport, J: Job>(transport: T, config: Config, job: J) -> Result<J::Out, Failure> {
     let name = transport.name();
     let open = SaManager::open(transport, config);
-    let manager = open
-        .with_context(|| format!("cannot open {name}"))
-        .map_err(Failure::device)?;
+    let manager = open.with_context(|| format!("cannot open {name}")).map_err(Failure::device)?;
     let out = job.run(&manager)?;
-    manager
-        .close()
-        .with_context(|| format!("cannot close {name}"))
-        .map_err(Failure::device)?;
+    manager.close().with_context(|| format!("cannot close {name}")).map_err(Failure::device)?;
     Ok(out)
 }

@@ -13,11 +13,7 @@ const SAMPLE: &str = "2-esn-wrap/k6.1/wrap32-hi0-v4-transport-gcm128-w64/nl-A.pc
 #[track_caller]
 fn refused(ran: &Ran, says: &str) {
     assert_eq!((ran.code, ran.text()), (Some(2), ""), "{ran:?}");
-    assert!(
-        ran.err.contains(says),
-        "{:?} does not say {says:?}",
-        ran.err
-    );
+    assert!(ran.err.contains(says), "{:?} does not say {says:?}", ran.err);
 }
 
 /// A message that is esnic's own: one sentence on one line.
@@ -31,25 +27,17 @@ fn one_sentence(err: &str) {
 fn flags(help: &str) -> Vec<&str> {
     let words = help.lines().filter_map(|line| {
         let line = line.trim_start();
-        line.starts_with('-')
-            .then(|| line.split_whitespace().find(|word| word.starts_with("--")))
+        line.starts_with('-').then(|| line.split_whitespace().find(|word| word.starts_with("--")))
     });
-    words
-        .flatten()
-        .map(|word| word.trim_end_matches(','))
-        .collect()
+    words.flatten().map(|word| word.trim_end_matches(',')).collect()
 }
 
 /// Every flag of every help text is one that works, and there is none that no help text has.
 #[test]
 fn help_texts_list_exactly_the_flags_that_work() {
     let sample = file(SAMPLE).path;
-    let shared: &[&[&str]] = &[
-        &["--device", "model"],
-        &["--capacity", "64"],
-        &["--json"],
-        &["--help"],
-    ];
+    let shared: &[&[&str]] =
+        &[&["--device", "model"], &["--capacity", "64"], &["--json"], &["--help"]];
     let sync: &[&[&str]] = &[
         &["--capture", &sample],
         &["--local", "10.9.0.1"],
@@ -85,32 +73,17 @@ fn help_texts_list_exactly_the_flags_that_work() {
             let ran = esnic(&args);
             assert_eq!((ran.code, &*ran.err), (Some(0), ""), "{args:?}");
             assert!(!ran.out.is_empty(), "{args:?}");
-            assert!(
-                help.text().contains(case[0]),
-                "{} is not in the help of {name}",
-                case[0]
-            );
+            assert!(help.text().contains(case[0]), "{} is not in the help of {name}", case[0]);
             listed.retain(|flag| flag != &case[0]);
         }
         assert_eq!(listed, [""; 0], "flags of {name} that no test knows");
     }
     let help = esnic(["--help"]);
-    for word in [
-        "sync",
-        "caps",
-        "bench",
-        "--version",
-        "0 in step",
-        "1 not in step",
-        "2 usage",
-    ] {
+    for word in ["sync", "caps", "bench", "--version", "0 in step", "1 not in step", "2 usage"] {
         assert!(help.text().contains(word), "{word}");
     }
     let version = esnic(["--version"]);
-    assert_eq!(
-        version.text(),
-        concat!("esnic ", env!("CARGO_PKG_VERSION"), "\n")
-    );
+    assert_eq!(version.text(), concat!("esnic ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
 #[test]
@@ -150,27 +123,15 @@ fn usage_errors_end_with_2() {
 fn what_is_no_capture_is_an_input_error() {
     let sync = |input: &[u8]| esnic_fed(&["sync", "--capture", "-", "--json"], input);
     let missing = esnic(["sync", "--capture", "no/such/file"]);
-    refused(
-        &missing,
-        "no/such/file: cannot read the capture: No such file",
-    );
+    refused(&missing, "no/such/file: cannot read the capture: No such file");
     let mut ethernet = file(SAMPLE).data;
     ethernet[20..24].copy_from_slice(&1u32.to_le_bytes());
-    let big: Vec<u8> = [0xA1, 0xB2, 0xC3, 0xD4]
-        .into_iter()
-        .chain([0; 20])
-        .collect();
+    let big: Vec<u8> = [0xA1, 0xB2, 0xC3, 0xD4].into_iter().chain([0; 20]).collect();
     for (bad, says) in [
         (missing, "esnic: "),
-        (
-            sync(b"SPI,proto,src,dst\n1,50,10.9.0.1,10.9.0.2\n"),
-            "not a capture file",
-        ),
+        (sync(b"SPI,proto,src,dst\n1,50,10.9.0.1,10.9.0.2\n"), "not a capture file"),
         (sync(b""), "packet 1 at file offset 0"),
-        (
-            sync(&ethernet),
-            "the capture's link type is 1, not 253 (netlink)",
-        ),
+        (sync(&ethernet), "the capture's link type is 1, not 253 (netlink)"),
         (sync(&big), "big-endian"),
     ] {
         refused(&bad, says);
@@ -202,28 +163,17 @@ fn damage_keeps_what_was_before_it_and_ends_with_2() {
         assert_eq!(cut[key], whole[key]);
     }
     assert_eq!(whole["sas"].as_array().unwrap().len(), 2);
-    assert_eq!(
-        ran.err.strip_prefix("esnic: ").unwrap().trim_end(),
-        cut["error"]
-    );
+    assert_eq!(ran.err.strip_prefix("esnic: ").unwrap().trim_end(), cut["error"]);
     // As a table, too.
     let ran = esnic_fed(&["sync", "--capture", "-"], &file.data);
-    assert!(
-        ran.code == Some(2) && ran.text().contains("0x00002101"),
-        "{ran:?}"
-    );
+    assert!(ran.code == Some(2) && ran.text().contains("0x00002101"), "{ran:?}");
 }
 
 /// Whoever stops before the damage does not meet it.
 #[test]
 fn until_stops_before_damage() {
     let (file, number, _) = damaged();
-    for (until, code) in [
-        (number - 2, 0),
-        (number - 1, 0),
-        (number, 2),
-        (number + 1, 2),
-    ] {
+    for (until, code) in [(number - 2, 0), (number - 1, 0), (number, 2), (number + 1, 2)] {
         let until = until.to_string();
         let ran = esnic_fed(&["sync", "--capture", "-", "--until", &until], &file.data);
         assert_eq!(ran.code, Some(code), "--until {until}: {}", ran.err);
@@ -234,18 +184,8 @@ fn until_stops_before_damage() {
 fn without_arguments_it_shows_the_high_half_advance() {
     let ran = esnic([""; 0]);
     assert_eq!((ran.code, &*ran.err), (Some(0), ""));
-    assert_eq!(
-        ran.text().matches(": high half 5 to 6").count(),
-        2,
-        "{}",
-        ran.text()
-    );
-    for says in [
-        "6:00000018",
-        "In step",
-        "says the same of every SA",
-        "acknowledged updates",
-    ] {
+    assert_eq!(ran.text().matches(": high half 5 to 6").count(), 2, "{}", ran.text());
+    for says in ["6:00000018", "In step", "says the same of every SA", "acknowledged updates"] {
         assert!(ran.text().contains(says), "{says}: {}", ran.text());
     }
 }
@@ -253,22 +193,13 @@ fn without_arguments_it_shows_the_high_half_advance() {
 #[test]
 fn caps_tells_the_parameters_of_the_device() {
     let caps = esnic(["caps", "--json", "--capacity", "1024"]).json();
-    assert_eq!(
-        (&caps["device"], &caps["sa_capacity"]),
-        (&"model".into(), &1024.into())
-    );
+    assert_eq!((&caps["device"], &caps["sa_capacity"]), (&"model".into(), &1024.into()));
     assert_eq!(caps["abi_hash"], format!("{:#018x}", esnic_abi::ABI_HASH));
     let has = |list: &str, name: &str| caps[list].as_array().unwrap().contains(&name.into());
-    assert!(
-        has("features", "ESN") && has("algorithms", "AES_GCM_256"),
-        "{caps}"
-    );
+    assert!(has("features", "ESN") && has("algorithms", "AES_GCM_256"), "{caps}");
     assert!(esnic(["caps"]).text().contains("4096"));
     let least = esnic(["caps", "--json", "--capacity", "2"]).json();
-    assert_eq!(
-        (&least["sa_capacity"], &least["stage_buffers"]),
-        (&2.into(), &2.into())
-    );
+    assert_eq!((&least["sa_capacity"], &least["stage_buffers"]), (&2.into(), &2.into()));
 }
 
 /// Every number in an object; none may be missing, as NaN would be.
@@ -285,21 +216,16 @@ fn numbers(value: &Value, path: &str, into: &mut BTreeMap<String, f64>) {
 
 #[test]
 fn bench_figures_are_sane() {
-    for more in [
-        &[][..],
-        &["--path", "direct", "--batch", "1"],
-        &["--mode", "hi", "--threads", "2"],
-    ] {
+    for more in
+        [&[][..], &["--path", "direct", "--batch", "1"], &["--mode", "hi", "--threads", "2"]]
+    {
         let args = [&["bench", "--json", "--seconds", "0.2"], more].concat();
         let mut figures = BTreeMap::new();
         numbers(&esnic(&args).json(), "", &mut figures);
         let at = |key: &str| figures[key];
         assert!(at("updates") > 0.0 && at("seconds") >= 0.2, "{figures:?}");
         let rate = at("updates") / at("seconds");
-        assert!(
-            (at("updates_per_second") / rate - 1.0).abs() < 1e-9,
-            "{figures:?}"
-        );
+        assert!((at("updates_per_second") / rate - 1.0).abs() < 1e-9, "{figures:?}");
         let [p50, p99, max] = ["p50", "p99", "max"].map(|key| at(&format!("latency_us.{key}")));
         assert!(0.0 < p50 && p50 <= p99 && p99 <= max, "{figures:?}");
         assert!(at("per_update.dma_write_bytes") > 0.0 && at("per_update.device_cycles") > 0.0);

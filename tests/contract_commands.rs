@@ -56,17 +56,12 @@ fn add_shows_every_field_and_answers_with_its_digest<B: Backend>() {
         // Little-endian integers, wire-order addresses, at the places of §4.2.
         let bytes = view.as_bytes();
         assert_eq!(bytes[0..4], [1, 0, 0, 0]);
-        assert_eq!(
-            bytes[8..20],
-            [33, 0, 0, 0, 4, 3, 2, 1, 0x21, 0x43, 0x65, 0x87]
-        );
+        assert_eq!(bytes[8..20], [33, 0, 0, 0, 4, 3, 2, 1, 0x21, 0x43, 0x65, 0x87]);
         assert_eq!(bytes[20..32], [2, 2, 1, 3, 12, 6, 1, 0, 1, 0, 0xFF, 0x0F]);
         assert_eq!(bytes[65], 1);
         assert_eq!(
             bytes[72..84],
-            [
-                0x44, 0x33, 0x22, 0x11, 0x88, 0x77, 0x66, 0x55, 0x34, 0x12, 0x78, 0x56
-            ]
+            [0x44, 0x33, 0x22, 0x11, 0x88, 0x77, 0x66, 0x55, 0x34, 0x12, 0x78, 0x56]
         );
         assert_eq!(bytes[84..88], [0x77, 0x66, 0x55, 0]);
         assert!(bytes[88..].iter().all(|&b| b == 0));
@@ -102,10 +97,7 @@ fn add_fills_the_first_and_the_last_slot<B: Backend>() {
         rig.add(sa);
     }
     for (index, row) in rig.table().into_iter().enumerate() {
-        let free = LiveView {
-            index: (index as u32).into(),
-            ..LiveView::default()
-        };
+        let free = LiveView { index: (index as u32).into(), ..LiveView::default() };
         let expected = match index {
             0 => live_view(&sas[0]),
             63 => live_view(&sas[1]),
@@ -118,11 +110,7 @@ fn add_fills_the_first_and_the_last_slot<B: Backend>() {
 /// One bit of any field is seen; salt and key do not count (R33).
 fn digest_sees_every_visible_bit_of_the_entry<B: Backend>() {
     let mut rig = Rig::<B>::new();
-    let base = Add {
-        udp_encap: 1,
-        family: 6,
-        ..esp_at(1, 1, 4, 4, true)
-    };
+    let base = Add { udp_encap: 1, family: 6, ..esp_at(1, 1, 4, 4, true) };
     let mut live = 1;
     let mut digest = |rig: &mut Rig<B>, sa: Add| {
         let done = rig.add(&sa).result;
@@ -145,17 +133,9 @@ fn digest_sees_every_visible_bit_of_the_entry<B: Backend>() {
     }
     let generation = generation + 1;
     let other = esp(2, 99);
-    let secret = Add {
-        salt: other.salt,
-        key: other.key,
-        ..base
-    };
+    let secret = Add { salt: other.salt, key: other.key, ..base };
     let secret: Add = Cmd::from(secret).dword(12, generation).as_record();
-    assert_eq!(
-        without(digest(&mut rig, secret), generation),
-        plain,
-        "R33: no key bit in it"
-    );
+    assert_eq!(without(digest(&mut rig, secret), generation), plain, "R33: no key bit in it");
 }
 
 fn delete_answers_with_the_last_top_and_frees_the_slot<B: Backend>() {
@@ -174,11 +154,7 @@ fn r32_delete_leaves_only_index_and_generation<B: Backend>() {
     let mut rig = Rig::<B>::new();
     rig.add(&esp_at(7, 3, 0xABCD, 0x1234, true));
     rig.exec(Cmd::delete(7, 3)).ok();
-    let free = LiveView {
-        index: 7.into(),
-        generation: 3.into(),
-        ..LiveView::default()
-    };
+    let free = LiveView { index: 7.into(), generation: 3.into(), ..LiveView::default() };
     assert_eq!(rig.view(7), free);
     assert_ne!(B::is_wiped(&rig.link, 7), Some(false));
 }
@@ -203,17 +179,12 @@ fn query_record_is_the_live_view_and_zero_counters<B: Backend>() {
     for index in [7, 8] {
         let (_, record) = rig.record(index);
         assert_eq!(record.view, rig.view(index).as_bytes()[..88]);
-        assert!(
-            record.as_bytes()[88..].iter().all(|&b| b == 0),
-            "no datapath, no counts"
-        );
+        assert!(record.as_bytes()[88..].iter().all(|&b| b == 0), "no datapath, no counts");
     }
     // By generation and the direct path; just the 128 bytes asked for are written.
     let buffer = rig.buffer();
     buffer.write(0, &[0xEE; 4096]);
-    let cmd = Cmd::query_any(7, buffer.iova().0 + 256)
-        .dword(12, 3)
-        .byte(1, codes::QUERY_RECORD);
+    let cmd = Cmd::query_any(7, buffer.iova().0 + 256).dword(12, 3).byte(1, codes::QUERY_RECORD);
     rig.run(Path::Direct, cmd).ok();
     let mut bytes = [0; 4096];
     buffer.read(0, &mut bytes);
@@ -229,10 +200,7 @@ fn query_any_takes_every_state_of_a_slot<B: Backend>() {
     assert_eq!(rig.record(7).0.top(), (5, 9, true));
     rig.exec(Cmd::delete(7, 3)).ok();
     let (done, record) = rig.record(7);
-    assert_eq!(
-        (done.top(), record.view[0], record.view[12]),
-        ((0, 0, false), 0, 3)
-    );
+    assert_eq!((done.top(), record.view[0], record.view[12]), ((0, 0, false), 0, 3));
 }
 
 fn resolve_changes_nothing_without_commit<B: Backend>() {
@@ -241,10 +209,7 @@ fn resolve_changes_nothing_without_commit<B: Backend>() {
         rig.add(&esp_at(7, 3, 5, 9, true));
         let before = rig.table();
         let done = rig.run(path, Cmd::resolve(7, 3, 0xFFFF_FFF0)).ok();
-        assert_eq!(
-            (done.result, done.changed, done.lo_valid),
-            (0x4_FFFF_FFF0, false, true)
-        );
+        assert_eq!((done.result, done.changed, done.lo_valid), (0x4_FFFF_FFF0, false, true));
         assert_eq!(rig.table(), before);
     }
 }
@@ -262,11 +227,7 @@ fn resolve_with_commit_acts_as_that_packet<B: Backend>() {
         ];
         for (seq, lo, changed) in cases {
             let done = rig.run(path, Cmd::packet(7, 3, seq)).ok();
-            assert_eq!(
-                (rig.top(7), done.changed),
-                ((5, lo, true), changed),
-                "{path:?} {seq:x}"
-            );
+            assert_eq!((rig.top(7), done.changed), ((5, lo, true), changed), "{path:?} {seq:x}");
         }
     }
 }
@@ -275,10 +236,7 @@ fn nop_and_fence_answer_with_nothing<B: Backend>() {
     let mut rig = Rig::<B>::new();
     for cmd in [Cmd::nop(), Cmd::fence()] {
         let done = rig.exec(cmd).ok();
-        assert_eq!(
-            (done.result, done.lo_valid, done.changed),
-            (0, false, false)
-        );
+        assert_eq!((done.result, done.lo_valid, done.changed), (0, false, false));
         assert_eq!(done.opcode, cmd.opcode());
     }
 }
@@ -288,10 +246,7 @@ fn every_completion_says_what_it_answers<B: Backend>() {
     let sa = esp(7, 3);
     let cmds = [
         (Cmd::from(sa), Opcode::Add),
-        (
-            Cmd::update(&sa, UpdateMode::Hi, 0, (0, 0), 0),
-            Opcode::Update,
-        ),
+        (Cmd::update(&sa, UpdateMode::Hi, 0, (0, 0), 0), Opcode::Update),
         (Cmd::query(7, 3), Opcode::Query),
         (Cmd::resolve(7, 3, 1), Opcode::Resolve),
         (Cmd::delete(7, 3), Opcode::Delete),
@@ -305,22 +260,13 @@ fn every_completion_says_what_it_answers<B: Backend>() {
             assert_eq!(errors, 0);
         }
     }
-    assert_eq!(
-        rig.exec(Cmd::update4(false, &[(9, 9, 9)])).opcode,
-        Opcode::Update4 as u8
-    );
+    assert_eq!(rig.exec(Cmd::update4(false, &[(9, 9, 9)])).opcode, Opcode::Update4 as u8);
 }
 
 fn a_million_slots_are_all_different<B: Backend>() {
-    let params = Params {
-        sa_capacity: 1 << 20,
-        ..Rig::<B>::small()
-    };
+    let params = Params { sa_capacity: 1 << 20, ..Rig::<B>::small() };
     let mut rig = Rig::<B>::with(params, &[Shape::of(10, 10)]);
-    let slots: Vec<u32> = (0..20)
-        .map(|bit| 1 << bit)
-        .chain([0, (1 << 20) - 1])
-        .collect();
+    let slots: Vec<u32> = (0..20).map(|bit| 1 << bit).chain([0, (1 << 20) - 1]).collect();
     for &slot in &slots {
         rig.add(&esp_at(slot, 1, slot, !slot, true));
     }

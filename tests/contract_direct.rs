@@ -37,10 +37,7 @@ fn the_direct_path_needs_no_dma_read<B: Backend>() {
 
 fn entries_go_round_with_laps_of_any_depth<B: Backend>() {
     for direct_log2 in 0..=6 {
-        let params = Params {
-            direct_log2,
-            ..Rig::<B>::small()
-        };
+        let params = Params { direct_log2, ..Rig::<B>::small() };
         let mut rig = Rig::<B>::with(params, &[Shape::default()]);
         let depth = 1 << direct_log2;
         for round in 0..5u32 {
@@ -73,12 +70,10 @@ fn an_entry_may_come_as_two_dwords_in_either_order<B: Backend>() {
         let (_, entry) = rig.pairs[0].direct_entry(1, cmd.cookie());
         let halves = [(at, entry as u32), (at + 4, (entry >> 32) as u32)];
         let (first, second) = if k % 2 == 0 { (0, 1) } else { (1, 0) };
-        rig.link
-            .write32(Bar::Registers, halves[first].0, halves[first].1);
+        rig.link.write32(Bar::Registers, halves[first].0, halves[first].1);
         rig.settle();
         assert_eq!(rig.pairs[0].poll(), None, "half an entry is none");
-        rig.link
-            .write32(Bar::Registers, halves[second].0, halves[second].1);
+        rig.link.write32(Bar::Registers, halves[second].0, halves[second].1);
         rig.pairs[0].knocks += 1;
         let done = rig.pairs[0].next().expect(Status::Empty);
         assert_eq!(done.cookie, cmd.cookie());
@@ -102,8 +97,7 @@ fn an_entry_of_another_lap_does_not_count<B: Backend>() {
 
 fn an_entry_of_another_epoch_is_dropped_and_its_place_stays_free<B: Backend>() {
     let mut rig = Rig::<B>::new();
-    rig.run(Path::Direct, Cmd::query(1, 1))
-        .expect(Status::Empty);
+    rig.run(Path::Direct, Cmd::query(1, 1)).expect(Status::Empty);
     let cmd = rig.stamp(esp(1, 1));
     rig.pairs[0].stage(1, &cmd, Split::Lines);
     let (place, entry) = rig.pairs[0].direct_entry(1, cmd.cookie());
@@ -131,10 +125,7 @@ fn entries_are_taken_strictly_in_order<B: Backend>() {
         regs::ring_direct(&*rig.link, 0, place, entry);
     }
     rig.assert_quiet();
-    assert_eq!(
-        (rig.pairs[0].direct_head(), rig.counter(Counters::SA_LIVE)),
-        (0, 0)
-    );
+    assert_eq!((rig.pairs[0].direct_head(), rig.counter(Counters::SA_LIVE)), (0, 0));
     let (place, entry) = doorbells[0];
     regs::ring_direct(&*rig.link, 0, place, entry);
     let done = rig.pairs[0].reap(8);
@@ -185,9 +176,7 @@ fn r13_stores_take_effect_in_the_order_accepted<B: Backend>() {
         }
         let done = rig.pairs[0].reap(8);
         done[0].ok();
-        done[1..]
-            .iter()
-            .for_each(|d| assert_eq!(d.status, Status::Empty));
+        done[1..].iter().for_each(|d| assert_eq!(d.status, Status::Empty));
     }
     // A doorbell that overtakes its store finds nothing.
     let cmd = rig.stamp(Cmd::query(1, 1));
@@ -221,10 +210,7 @@ fn r29_both_paths_may_run_side_by_side<B: Backend>() {
 
 fn a_build_without_the_direct_path_takes_nothing_there<B: Backend>() {
     let direct = esnic_abi::regs::global::FEATURES::DIRECT.mask();
-    let params = Params {
-        features: Params::default().features & !direct,
-        ..Rig::<B>::small()
-    };
+    let params = Params { features: Params::default().features & !direct, ..Rig::<B>::small() };
     let mut rig = Rig::<B>::with(params, &[Shape::default()]);
     rig.add(&esp(1, 1));
     let cmd = rig.stamp(Cmd::delete(1, 1));

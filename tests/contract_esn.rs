@@ -63,9 +63,7 @@ const UPDATE: [(State, u32, State); 15] = [
 
 /// Every way to come to a state and to send a command.
 fn ways() -> impl Iterator<Item = (bool, Path)> {
-    [true, false]
-        .into_iter()
-        .flat_map(|by_add| Path::BOTH.map(|path| (by_add, path)))
+    [true, false].into_iter().flat_map(|by_add| Path::BOTH.map(|path| (by_add, path)))
 }
 
 fn number(hi: u32, lo: u32) -> u64 {
@@ -90,11 +88,7 @@ fn commit_follows_the_table<B: Backend>() {
         let generation = rig.hold(7, state, by_add).header.generation.get();
         let done = rig.run(path, Cmd::packet(7, generation, seq)).ok();
         assert_eq!(done.result, number(hi, lo), "{row:x?}");
-        assert_eq!(
-            (done.lo_valid, done.changed),
-            (after.2, state != after),
-            "{row:x?}"
-        );
+        assert_eq!((done.lo_valid, done.changed), (after.2, state != after), "{row:x?}");
         assert_eq!(rig.top(7), after, "{row:x?}");
         assert_eq!(rig.exec(Cmd::query(7, generation)).top(), after, "{row:x?}");
     }
@@ -107,22 +101,14 @@ fn update_hi_follows_the_table<B: Backend>() {
         let sa = rig.hold(7, state, by_add);
         let before = rig.top(7);
         let done = rig.run(path, Cmd::hi(&sa, hi)).ok();
-        assert_eq!(
-            (done.top(), done.changed),
-            (after, before != after),
-            "{row:x?}"
-        );
+        assert_eq!((done.top(), done.changed), (after, before != after), "{row:x?}");
         assert_eq!(rig.top(7), after, "{row:x?}");
         // The same by UPDATE4, which has a ring only.
         if path == Path::Ring {
             let sa = rig.hold(7, state, by_add);
             let item = (7, sa.header.generation.get(), hi);
             let done = rig.exec(Cmd::update4(false, &[item])).ok();
-            assert_eq!(
-                (rig.top(7), done.changed),
-                (after, before != after),
-                "{row:x?}"
-            );
+            assert_eq!((rig.top(7), done.changed), (after, before != after), "{row:x?}");
         }
     }
 }
@@ -140,18 +126,12 @@ fn cas_step_and_monotone_follow_the_examples<B: Backend>() {
             let cas = |expected| Cmd::update(&sa, mode, codes::UPDATE_CAS, (7, 0), expected);
             rig.run(path, Cmd::top(&sa, 6, 3)).ok();
             rig.run(path, cas(7)).expect(Status::Conflict);
-            assert_eq!(
-                rig.run(path, cas(6)).ok().top(),
-                (7, 0, mode == UpdateMode::Top)
-            );
+            assert_eq!(rig.run(path, cas(6)).ok().top(), (7, 0, mode == UpdateMode::Top));
         }
         let monotone = |hi| Cmd::update(&sa, UpdateMode::Hi, codes::UPDATE_MONOTONE, (hi, 0), 0);
         rig.run(path, Cmd::top(&sa, 5, 0x10)).ok();
         assert!(!rig.run(path, monotone(5)).ok().changed);
-        assert_eq!(
-            rig.run(path, monotone(4)).expect(Status::Backward).top(),
-            (5, 0x10, true)
-        );
+        assert_eq!(rig.run(path, monotone(4)).expect(Status::Backward).top(), (5, 0x10, true));
         let monotone = |lo| Cmd::update(&sa, UpdateMode::Top, codes::UPDATE_MONOTONE, (5, lo), 0);
         rig.run(path, monotone(0x0F)).expect(Status::Backward);
         rig.run(path, monotone(0x10)).ok();
@@ -159,11 +139,7 @@ fn cas_step_and_monotone_follow_the_examples<B: Backend>() {
     for (held, status) in [(5, Status::Ok), (6, Status::Items), (4, Status::Items)] {
         let sa = rig.hold(7, (held, 0x8000_0000, true), true);
         let done = rig.exec(Cmd::update4(true, &[(7, sa.header.generation.get(), 6)]));
-        let conflict = if status == Status::Items {
-            Status::Conflict as u64
-        } else {
-            0
-        };
+        let conflict = if status == Status::Items { Status::Conflict as u64 } else { 0 };
         assert_eq!(done.expect(status).result & 0xFF, conflict, "hi {held}");
     }
 }

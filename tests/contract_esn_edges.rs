@@ -31,11 +31,7 @@ fn number(hi: u32, lo: u32) -> u64 {
 /// Every `top` and S that are within one of 0, 2^31 and 2^32, with each high half that is special.
 fn edges() -> Vec<u32> {
     let around = |n: u32| [n.wrapping_sub(1), n, n.wrapping_add(1)];
-    [0, 1 << 31]
-        .into_iter()
-        .flat_map(around)
-        .chain([2, 0xFFFF_FFFE])
-        .collect()
+    [0, 1 << 31].into_iter().flat_map(around).chain([2, 0xFFFF_FFFE]).collect()
 }
 
 fn resolve_is_the_nearest_number_at_every_edge<B: Backend>() {
@@ -44,9 +40,7 @@ fn resolve_is_the_nearest_number_at_every_edge<B: Backend>() {
     rig.add(&sa);
     for hi in [0, 1, 2, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFE, 0xFFFF_FFFF] {
         for lo in edges() {
-            let ahead = edges()
-                .into_iter()
-                .chain(edges().into_iter().map(|d| lo.wrapping_add(d)));
+            let ahead = edges().into_iter().chain(edges().into_iter().map(|d| lo.wrapping_add(d)));
             for (k, seq) in ahead.enumerate() {
                 let path = Path::BOTH[k % 2];
                 rig.exec(Cmd::top(&sa, hi, lo)).ok();
@@ -62,10 +56,7 @@ fn resolve_is_the_nearest_number_at_every_edge<B: Backend>() {
                 let others = [n.checked_sub(1 << 32), n.checked_add(1 << 32)];
                 let inside = far(n) <= 1 << 31;
                 assert!(!inside || others.into_iter().flatten().all(|o| far(o) >= far(n)));
-                assert!(
-                    inside || hi == 0 || hi == !0,
-                    "only the ends force a far one"
-                );
+                assert!(inside || hi == 0 || hi == !0, "only the ends force a far one");
             }
         }
     }
@@ -76,26 +67,12 @@ fn update_hi_advances_only_from_the_upper_half<B: Backend>() {
     let sa = esp(7, 1);
     rig.add(&sa);
     for hi in [0u32, 1, 0x7FFF_FFFF, 0xFFFF_FFFD, 0xFFFF_FFFE, 0xFFFF_FFFF] {
-        for (lo, path) in edges()
-            .into_iter()
-            .flat_map(|lo| Path::BOTH.map(|path| (lo, path)))
-        {
-            for told in [
-                hi.wrapping_add(1),
-                hi.wrapping_add(2),
-                hi.wrapping_sub(1),
-                hi,
-                0,
-                !0,
-            ] {
+        for (lo, path) in edges().into_iter().flat_map(|lo| Path::BOTH.map(|path| (lo, path))) {
+            for told in [hi.wrapping_add(1), hi.wrapping_add(2), hi.wrapping_sub(1), hi, 0, !0] {
                 rig.exec(Cmd::top(&sa, hi, lo)).ok();
                 let done = rig.run(path, Cmd::hi(&sa, told)).ok();
                 let advance = u64::from(told) == u64::from(hi) + 1 && lo >= 1 << 31;
-                let expected = if told == hi {
-                    (hi, lo, true)
-                } else {
-                    (told, 0, advance)
-                };
+                let expected = if told == hi { (hi, lo, true) } else { (told, 0, advance) };
                 assert_eq!(done.top(), expected, "{hi:x}:{lo:x} told {told:x}");
             }
         }
@@ -111,11 +88,8 @@ fn r31_top_and_lo_valid_change_together<B: Backend>() {
     for round in 0..200u32 {
         // Two states: (round, round, valid) and (!round, 0, not valid).
         for k in 0..16 {
-            let cmd = if k % 2 == 0 {
-                Cmd::top(&sa, round, round)
-            } else {
-                Cmd::resync(&sa, !round)
-            };
+            let cmd =
+                if k % 2 == 0 { Cmd::top(&sa, round, round) } else { Cmd::resync(&sa, !round) };
             let cmd = rig.stamp(cmd);
             rig.pairs[0].put(&cmd);
             let query = rig.stamp(Cmd::query_any(7, buffer.iova().0 + 128 * k));
@@ -133,10 +107,7 @@ fn r31_top_and_lo_valid_change_together<B: Backend>() {
                 }
                 _ => false,
             };
-            assert!(
-                whole || (hi, lo, valid) == (0, 0, true),
-                "{hi:x}:{lo:x} {valid}"
-            );
+            assert!(whole || (hi, lo, valid) == (0, 0, true), "{hi:x}:{lo:x} {valid}");
         }
     }
 }
@@ -167,10 +138,7 @@ fn r35_hi_never_leaves_its_end_by_itself<B: Backend>() {
     assert!(!rig.exec(Cmd::packet(7, 1, 0)).ok().changed);
     // Nor does the first number go below 0.
     rig.exec(Cmd::top(&sa, 0, 0)).ok();
-    assert_eq!(
-        rig.exec(Cmd::resolve(7, 1, 0xFFFF_FFFF)).ok().result,
-        0xFFFF_FFFF
-    );
+    assert_eq!(rig.exec(Cmd::resolve(7, 1, 0xFFFF_FFFF)).ok().result, 0xFFFF_FFFF);
 }
 
 fn r36_a_repeated_update_does_not_pull_top_back<B: Backend>() {
@@ -192,16 +160,7 @@ fn r36_a_repeated_update_does_not_pull_top_back<B: Backend>() {
 /// The device sees all packets; UPDATE comes at each distance from the wrap (anchors C5.11).
 fn r37_an_early_update_is_a_resync_and_a_late_one_is_harmless<B: Backend>() {
     let mut rig = Rig::<B>::new();
-    for at in [
-        -0x8000_0001i64,
-        -0x8000_0000,
-        -1000,
-        -1,
-        0,
-        1,
-        1000,
-        0x7FFF_FFFF,
-    ] {
+    for at in [-0x8000_0001i64, -0x8000_0000, -1000, -1, 0, 1, 1000, 0x7FFF_FFFF] {
         let top = (6i64 << 32) + at;
         let sa = rig.hold(7, ((top >> 32) as u32, top as u32, true), true);
         rig.exec(Cmd::hi(&sa, 6)).ok();
@@ -226,33 +185,20 @@ fn r37_an_early_update_is_a_resync_and_a_late_one_is_harmless<B: Backend>() {
 fn monotone_compares_all_64_bits_for_top_and_hi_for_the_rest<B: Backend>() {
     let mut rig = Rig::<B>::new();
     let flags = codes::UPDATE_MONOTONE;
-    let states: [State; 5] = [
-        (5, 0x8000_0000, true),
-        (5, 0, false),
-        (5, 0, true),
-        (0, 1, true),
-        (!0, !0, true),
-    ];
+    let states: [State; 5] =
+        [(5, 0x8000_0000, true), (5, 0, false), (5, 0, true), (0, 1, true), (!0, !0, true)];
     for state in states {
         for path in Path::BOTH {
             for mode in [UpdateMode::Hi, UpdateMode::Top, UpdateMode::Resync] {
                 let (hi, lo, _) = state;
-                let tops = [
-                    (hi, lo),
-                    (hi, lo.saturating_sub(1)),
-                    (hi.saturating_sub(1), !0),
-                    (hi, !0),
-                ];
+                let tops =
+                    [(hi, lo), (hi, lo.saturating_sub(1)), (hi.saturating_sub(1), !0), (hi, !0)];
                 for (to_hi, to_lo) in tops {
                     let sa = rig.hold(7, state, true);
                     let top = mode == UpdateMode::Top;
                     let to = (to_hi, if top { to_lo } else { 0 });
                     let done = rig.run(path, Cmd::update(&sa, mode, flags, to, 0));
-                    let back = if top {
-                        number(to_hi, to_lo) < number(hi, lo)
-                    } else {
-                        to_hi < hi
-                    };
+                    let back = if top { number(to_hi, to_lo) < number(hi, lo) } else { to_hi < hi };
                     let status = if back { Status::Backward } else { Status::Ok };
                     assert_eq!(done.status, status, "{state:x?} {mode} to {to:x?}");
                     assert!(!back || rig.top(7) == state);
@@ -268,14 +214,8 @@ fn resync_and_top_reach_every_number<B: Backend>() {
     rig.add(&sa);
     for hi in edges() {
         for (lo, path) in edges().into_iter().zip(Path::BOTH.into_iter().cycle()) {
-            assert_eq!(
-                rig.run(path, Cmd::top(&sa, hi, lo)).ok().top(),
-                (hi, lo, true)
-            );
-            assert_eq!(
-                rig.run(path, Cmd::resync(&sa, hi)).ok().top(),
-                (hi, 0, false)
-            );
+            assert_eq!(rig.run(path, Cmd::top(&sa, hi, lo)).ok().top(), (hi, lo, true));
+            assert_eq!(rig.run(path, Cmd::resync(&sa, hi)).ok().top(), (hi, 0, false));
         }
     }
 }
@@ -283,10 +223,8 @@ fn resync_and_top_reach_every_number<B: Backend>() {
 fn without_esn_numbers_have_32_bits<B: Backend>() {
     let mut rig = Rig::<B>::new();
     for lo in edges() {
-        let sa = Add {
-            sa_flags: 0.into(),
-            ..esp_at(7, rig.view(7).generation.get() + 1, 0, lo, true)
-        };
+        let sa =
+            Add { sa_flags: 0.into(), ..esp_at(7, rig.view(7).generation.get() + 1, 0, lo, true) };
         rig.add(&sa);
         let generation = sa.header.generation.get();
         let mut top = lo;

@@ -25,11 +25,7 @@ for_each_backend!(
 /// Runs a command by both paths, if it may come by both.
 fn both<B: Backend>(rig: &mut Rig<B>, cmd: Cmd) -> Vec<Done> {
     let ring_only = matches!(cmd.opcode(), 0x01 | 0x02 | 0x13);
-    let paths = if ring_only {
-        &Path::BOTH[..1]
-    } else {
-        &Path::BOTH
-    };
+    let paths = if ring_only { &Path::BOTH[..1] } else { &Path::BOTH };
     paths.iter().map(|&path| rig.run(path, cmd)).collect()
 }
 
@@ -38,11 +34,7 @@ fn assert_bad<B: Backend>(rig: &mut Rig<B>, cmd: Cmd, why: &str) {
     let before = rig.view(7);
     for done in both(rig, cmd) {
         assert_eq!(done.status, Status::BadField, "{why}: {cmd:?}");
-        assert_eq!(
-            (done.result, done.changed, done.lo_valid),
-            (0, false, false),
-            "{why}"
-        );
+        assert_eq!((done.result, done.changed, done.lo_valid), (0, false, false), "{why}");
         assert_eq!(done.opcode, cmd.opcode(), "{why}");
     }
     assert_eq!(rig.view(7), before, "{why}: R14");
@@ -81,15 +73,7 @@ fn each_reserved_bit_of_add_is_checked<B: Backend>() {
         sa.key[key..].fill(0);
         let cmd = Cmd::from(sa);
         // The rest of each address, too, is reserved in this one: it is IPv4.
-        let known = [
-            HANDLE,
-            (16, 26),
-            (28, 29),
-            (30, 36),
-            (48, 52),
-            (64, 65),
-            (66, 92),
-        ];
+        let known = [HANDLE, (16, 26), (28, 29), (30, 36), (48, 52), (64, 65), (66, 92)];
         let used = [&known[..], &[(96, 96 + key)]].concat();
         // ESN, LO_VALID, and the codes of UDP, which have a test of their own.
         let bits = reserved(&cmd, 0, &used);
@@ -114,11 +98,7 @@ fn each_reserved_bit_of_the_short_commands_is_checked<B: Backend>() {
         (Cmd::hi(&sa, 1), 2, &[HANDLE, (16, 22), (24, 28)]),
         (Cmd::resync(&sa, 1), 2, &[HANDLE, (16, 22), (24, 28)]),
         (Cmd::top(&sa, 1, 1), 2, &[HANDLE, (16, 22), (24, 32)]),
-        (
-            Cmd::cas(&sa, 1, 1),
-            2,
-            &[HANDLE, (16, 22), (24, 28), (32, 36)],
-        ),
+        (Cmd::cas(&sa, 1, 1), 2, &[HANDLE, (16, 22), (24, 28), (32, 36)]),
         (Cmd::query(7, 5), 2, &[HANDLE]),
         (Cmd::query_any(7, address), 2, &[HANDLE, (16, 24)]),
         (Cmd::resolve(7, 5, 1), 1, &[HANDLE, (16, 20)]),
@@ -132,18 +112,10 @@ fn each_reserved_bit_of_the_short_commands_is_checked<B: Backend>() {
         }
     }
     for flag in 4..8 {
-        assert_bad(
-            &mut rig,
-            Cmd::update4(false, &four).flip(8 + flag),
-            "a flag of UPDATE4",
-        );
+        assert_bad(&mut rig, Cmd::update4(false, &four).flip(8 + flag), "a flag of UPDATE4");
     }
     for count in [0, 5, 6, 7] {
-        assert_bad(
-            &mut rig,
-            Cmd::update4(false, &four).byte(1, count),
-            "a count of UPDATE4",
-        );
+        assert_bad(&mut rig, Cmd::update4(false, &four).byte(1, count), "a count of UPDATE4");
     }
     rig.exec(Cmd::delete(7, 5)).ok();
 }
@@ -223,9 +195,7 @@ fn combinations_that_the_contract_forbids_are_refused<B: Backend>() {
             add.udp_encap = 4;
         }),
         ("a source port without UDP", |add| add.udp_src = 4500.into()),
-        ("a destination port without UDP", |add| {
-            add.udp_dst = 4500.into()
-        }),
+        ("a destination port without UDP", |add| add.udp_dst = 4500.into()),
         ("hi without ESN", |add| {
             add.sa_flags = 0.into();
             add.hi = 1.into();
@@ -318,11 +288,7 @@ fn a_record_address_is_aligned_and_asked_for<B: Backend>() {
     let record = rig.buffer();
     let address = record.iova().0;
     for off in [1, 4, 8, 16, 32, 64, 127] {
-        assert_bad(
-            &mut rig,
-            Cmd::query_any(7, address + off),
-            "a misaligned record",
-        );
+        assert_bad(&mut rig, Cmd::query_any(7, address + off), "a misaligned record");
     }
     let unasked = Cmd::query_any(7, address).byte(1, codes::QUERY_ANY);
     assert_bad(&mut rig, unasked, "an address without RECORD");
@@ -332,13 +298,7 @@ fn a_record_address_is_aligned_and_asked_for<B: Backend>() {
 /// By the direct path the doorbell cannot even say it, so there the cookies disagree.
 fn cookie_bit_31_is_refused<B: Backend>() {
     let (mut rig, sa) = with_entry::<B>();
-    let all = [
-        Cmd::nop(),
-        Cmd::fence(),
-        Cmd::hi(&sa, 1),
-        Cmd::delete(7, 5),
-        Cmd::query(7, 5),
-    ];
+    let all = [Cmd::nop(), Cmd::fence(), Cmd::hi(&sa, 1), Cmd::delete(7, 5), Cmd::query(7, 5)];
     for cmd in all {
         let cmd = rig.stamp(cmd);
         let cmd = cmd.with_cookie(cmd.cookie() | 1 << 31);

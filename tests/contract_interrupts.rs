@@ -125,10 +125,7 @@ fn r1_time_fires_for_fewer_than_k<B: Backend>() {
     assert_eq!(rig.counter(Counters::MSIX_SENT), 0, "too early");
     rig.wait("the timer", || rig.counter(Counters::MSIX_SENT) == 1);
     let took = rig.counter(Counters::CYCLES) - start;
-    assert!(
-        (10_240 - 512..10_240 + 4096).contains(&took),
-        "{took} cycles"
-    );
+    assert!((10_240 - 512..10_240 + 4096).contains(&took), "{took} cycles");
 }
 
 fn r1_time_counts_from_the_later_of_arm_and_completion<B: Backend>() {
@@ -204,8 +201,7 @@ fn pending<B: Backend>(rig: &Rig<B>) -> u32 {
 fn r4_a_masked_vector_keeps_its_message_until_unmasked<B: Backend>() {
     let mut rig = Rig::<B>::new();
     let mask = |rig: &Rig<B>, on: u32| {
-        rig.link
-            .write32(Bar::Msix, MsixTable::MSG_CTRL.address(0), on);
+        rig.link.write32(Bar::Msix, MsixTable::MSG_CTRL.address(0), on);
     };
     mask(&rig, 1);
     rig.pairs[0].arm();
@@ -219,19 +215,9 @@ fn r4_a_masked_vector_keeps_its_message_until_unmasked<B: Backend>() {
 }
 
 fn r4_a_masked_function_keeps_its_messages<B: Backend>() {
-    let on = FunctionConfig {
-        bus_master: true,
-        msix_enable: true,
-        msix_mask: false,
-    };
-    let masked = FunctionConfig {
-        msix_mask: true,
-        ..on
-    };
-    let off = FunctionConfig {
-        msix_enable: false,
-        ..on
-    };
+    let on = FunctionConfig { bus_master: true, msix_enable: true, msix_mask: false };
+    let masked = FunctionConfig { msix_mask: true, ..on };
+    let off = FunctionConfig { msix_enable: false, ..on };
     for silent in [masked, off] {
         let mut rig = Rig::<B>::new();
         if B::pins(&rig.link, |device| device.configure(silent)).is_none() {

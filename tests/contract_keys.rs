@@ -40,8 +40,7 @@ impl Secrets {
         secret(&mut sa.salt);
         let key = &sa.key[..algorithm.key_len_bytes()];
         for bytes in [&sa.salt, key] {
-            self.windows
-                .extend(bytes.windows(4).map(|w| [w[0], w[1], w[2], w[3]]));
+            self.windows.extend(bytes.windows(4).map(|w| [w[0], w[1], w[2], w[3]]));
         }
         sa
     }
@@ -57,22 +56,12 @@ impl Secrets {
         assert!(!self.windows.is_empty());
         for bar in [Bar::Registers, Bar::Table, Bar::Msix] {
             let bytes = rig.link.bar_bytes(bar);
-            let dwords = (0..bytes)
-                .step_by(4)
-                .map(|at| rig.link.read32(bar, at).to_le_bytes());
+            let dwords = (0..bytes).step_by(4).map(|at| rig.link.read32(bar, at).to_le_bytes());
             let image: Vec<u8> = dwords.flatten().collect();
             assert_eq!(self.leak(&image), None, "{bar:?}, by dwords");
         }
-        for (size, step) in [
-            (1, 1),
-            (2, 2),
-            (8, 8),
-            (16, 16),
-            (64, 64),
-            (128, 128),
-            (4, 1),
-            (8, 1),
-        ] {
+        for (size, step) in [(1, 1), (2, 2), (8, 8), (16, 16), (64, 64), (128, 128), (4, 1), (8, 1)]
+        {
             B::pins(&rig.link, |device| {
                 let bytes = device.bar_bytes(Bar::Table);
                 let mut image = vec![];
@@ -83,19 +72,13 @@ impl Secrets {
                     assert_eq!(self.leak(&piece), None, "{size} bytes at {at:#x}");
                     image.extend(piece);
                 }
-                assert!(
-                    step as u64 != size || self.leak(&image).is_none(),
-                    "{size} bytes"
-                );
+                assert!(step as u64 != size || self.leak(&image).is_none(), "{size} bytes");
             });
         }
     }
 
     fn assert_free(&self, done: &Done) {
-        let words = [
-            done.result.to_le_bytes(),
-            u64::from(done.cookie).to_le_bytes(),
-        ];
+        let words = [done.result.to_le_bytes(), u64::from(done.cookie).to_le_bytes()];
         assert_eq!(self.leak(words.as_flattened()), None, "{done:x?}");
     }
 }
@@ -143,10 +126,7 @@ fn r33_no_read_shows_the_key_of_an_entry_that_failed<B: Backend>() {
         let bad = Cmd::from(sa).byte(29, 1);
         secrets.assert_free(&rig.run(path, bad).expect(Status::BadField));
         let sa = secrets.element(21, 1, Algorithm::AesGcm256);
-        secrets.assert_free(
-            &rig.run(path, Cmd::from(sa).byte(28, 8))
-                .expect(Status::Unsupported),
-        );
+        secrets.assert_free(&rig.run(path, Cmd::from(sa).byte(28, 8)).expect(Status::Unsupported));
         assert_ne!(B::is_wiped(&rig.link, 21), Some(false));
     }
     // A row that did not verify holds a key, or half of one, and shows none of it.
@@ -161,30 +141,17 @@ fn r33_no_key_after_delete_and_none_in_memory<B: Backend>() {
     let mut secrets = Secrets::default();
     let mut rig = with_entries::<B>(&mut secrets);
     for index in 10..16 {
-        assert_ne!(
-            B::is_wiped(&rig.link, index),
-            Some(true),
-            "slot {index} is in use"
-        );
+        assert_ne!(B::is_wiped(&rig.link, index), Some(true), "slot {index} is in use");
         // What is staged for a slot goes with it (R18), whichever path deletes it.
         let staged = rig.stamp(secrets.element(index, 2, Algorithm::AesGcm256));
         rig.pairs[0].stage(index, &staged, Split::Lines);
         let path = Path::BOTH[index as usize % 2];
         secrets.assert_free(&rig.run(path, Cmd::delete(index, 1)).ok());
-        assert_ne!(
-            B::is_wiped(&rig.link, index),
-            Some(false),
-            "slot {index} by {path:?}"
-        );
+        assert_ne!(B::is_wiped(&rig.link, index), Some(false), "slot {index} by {path:?}");
     }
     secrets.assert_hidden(&rig);
     for (index, row) in rig.table().iter().enumerate() {
-        assert!(
-            zerocopy::IntoBytes::as_bytes(row)[16..]
-                .iter()
-                .all(|&b| b == 0),
-            "row {index}"
-        );
+        assert!(zerocopy::IntoBytes::as_bytes(row)[16..].iter().all(|&b| b == 0), "row {index}");
     }
 }
 
@@ -219,11 +186,7 @@ fn r33_completions_and_records_are_free_of_keys<B: Backend>() {
     }
     for index in 10..16 {
         for path in Path::BOTH {
-            for cmd in [
-                Cmd::query(index, 1),
-                Cmd::packet(index, 1, 5),
-                Cmd::query(index, 9),
-            ] {
+            for cmd in [Cmd::query(index, 1), Cmd::packet(index, 1, 5), Cmd::query(index, 9)] {
                 secrets.assert_free(&rig.run(path, cmd));
             }
         }
@@ -240,18 +203,10 @@ fn r33_the_digest_does_not_depend_on_the_key<B: Backend>() {
     for salt in 0..8 {
         let mut rig = Rig::<B>::new();
         let other = secrets.element(100 + salt, 1, Algorithm::AesGcm256);
-        let sa = Add {
-            salt: other.salt,
-            key: other.key,
-            ..esp(7, 1)
-        };
+        let sa = Add { salt: other.salt, key: other.key, ..esp(7, 1) };
         digests.insert(rig.run(Path::BOTH[salt as usize % 2], sa).ok().result);
     }
-    assert_eq!(
-        digests.len(),
-        1,
-        "one configuration, one digest, eight keys"
-    );
+    assert_eq!(digests.len(), 1, "one configuration, one digest, eight keys");
 }
 
 /// The search itself: an address made of key bytes is found in the table.

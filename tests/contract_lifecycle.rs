@@ -29,10 +29,7 @@ for_each_backend!(
 
 fn r20_scrub_counts_down_and_shows_nothing_until_ready<B: Backend>() {
     let capacity = 4096;
-    let params = Params {
-        sa_capacity: capacity,
-        ..Rig::<B>::small()
-    };
+    let params = Params { sa_capacity: capacity, ..Rig::<B>::small() };
     let mut rig = Rig::<B>::with(params, &[Shape::default()]);
     rig.add(&esp(7, 1));
     rig.pairs[0].disable();
@@ -40,17 +37,9 @@ fn r20_scrub_counts_down_and_shows_nothing_until_ready<B: Backend>() {
 
     let mut left = capacity;
     rig.wait("the scrub", || {
-        assert_eq!(
-            rig.link.read32(Bar::Table, 7 * 128),
-            0,
-            "in {}",
-            rig.state()
-        );
+        assert_eq!(rig.link.read32(Bar::Table, 7 * 128), 0, "in {}", rig.state());
         let state = rig.state();
-        assert!(matches!(
-            state,
-            DeviceState::Reset | DeviceState::Scrub | DeviceState::Ready
-        ));
+        assert!(matches!(state, DeviceState::Reset | DeviceState::Scrub | DeviceState::Ready));
         state == DeviceState::Ready
     });
     assert_eq!(rig.global(Global::SCRUB_LEFT), 0);
@@ -70,11 +59,7 @@ fn r20_scrub_counts_down_and_shows_nothing_until_ready<B: Backend>() {
         (rig.state() == DeviceState::Ready).then_some(())
     });
     let stepwise = B::step(&rig.link, 1).is_some();
-    assert!(
-        !stepwise || seen.len() > 60,
-        "one row a cycle, seen {}",
-        seen.len()
-    );
+    assert!(!stepwise || seen.len() > 60, "one row a cycle, seen {}", seen.len());
 }
 
 fn r22_run_needs_an_epoch<B: Backend>() {
@@ -85,11 +70,7 @@ fn r22_run_needs_an_epoch<B: Backend>() {
         rig.settle();
         assert_eq!(rig.state(), DeviceState::Ready, "EPOCH 0 of {instance:#x}");
     }
-    assert_eq!(
-        rig.global(Global::CONTROL) & 1,
-        0,
-        "an ignored RUN is not kept"
-    );
+    assert_eq!(rig.global(Global::CONTROL) & 1, 0, "an ignored RUN is not kept");
     regs::set_global64(&*rig.link, Global::INSTANCE, 0x8000);
     rig.set_global(Global::CONTROL, 1);
     rig.await_state(DeviceState::Running);
@@ -118,11 +99,7 @@ fn r22_nothing_runs_in_ready_but_the_table_can_be_read<B: Backend>() {
 
     rig.pairs[0].set(QueuePair::QP_CTRL, 1);
     rig.settle();
-    assert_eq!(
-        rig.pairs[0].state(),
-        QpState::Disabled,
-        "READY turns no pair on"
-    );
+    assert_eq!(rig.pairs[0].state(), QpState::Disabled, "READY turns no pair on");
     let nop = rig.stamp(Cmd::nop());
     rig.pairs[0].put(&nop);
     rig.pairs[0].ring();
@@ -151,11 +128,7 @@ fn run_is_not_turned_off_under_a_pair<B: Backend>() {
     rig.set_global(Global::CONTROL, 0);
     rig.settle();
     assert_eq!(rig.state(), DeviceState::Running, "a pair is on");
-    assert_eq!(
-        rig.global(Global::CONTROL),
-        1,
-        "an ignored write is not kept"
-    );
+    assert_eq!(rig.global(Global::CONTROL), 1, "an ignored write is not kept");
     rig.exec(Cmd::nop()).ok();
 }
 
@@ -179,23 +152,13 @@ fn r23_fatal_stops_everything_and_shows_no_entry<B: Backend>() {
     assert_eq!(cause, global::FATAL_CAUSE::INTERNAL.mask());
     assert_eq!(rig.global(Global::FATAL_INFO), 0xABCD);
     assert!(global::INT_CAUSE::FATAL.is_set(rig.global(Global::INT_CAUSE)));
-    assert!(
-        rig.fires(rig.params.queue_pairs.into(), 8192),
-        "R5: vector Q tells"
-    );
-    let table_is_dark = |rig: &Rig<B>| {
-        (0..64 * 128)
-            .step_by(4)
-            .all(|at| rig.link.read32(Bar::Table, at) == 0)
-    };
+    assert!(rig.fires(rig.params.queue_pairs.into(), 8192), "R5: vector Q tells");
+    let table_is_dark =
+        |rig: &Rig<B>| (0..64 * 128).step_by(4).all(|at| rig.link.read32(Bar::Table, at) == 0);
     assert!(table_is_dark(&rig), "§5: in FATAL all reads are 0");
 
     let dma = |rig: &Rig<B>| {
-        let counters = [
-            Counters::DMA_RD_TLP,
-            Counters::DMA_WR_TLP,
-            Counters::CMD_RING,
-        ];
+        let counters = [Counters::DMA_RD_TLP, Counters::DMA_WR_TLP, Counters::CMD_RING];
         counters.map(|counter| rig.counter(counter))
     };
     let before = dma(&rig);
@@ -214,10 +177,7 @@ fn r23_only_reset_leaves_fatal<B: Backend>() {
     let Some(mut rig) = fatal::<B>(Fault::TableEcc(3)) else {
         return;
     };
-    assert_eq!(
-        rig.global(Global::FATAL_CAUSE),
-        global::FATAL_CAUSE::TABLE_ECC.mask()
-    );
+    assert_eq!(rig.global(Global::FATAL_CAUSE), global::FATAL_CAUSE::TABLE_ECC.mask());
     for control in [0, 1] {
         rig.set_global(Global::CONTROL, control);
         rig.settle();
@@ -263,12 +223,7 @@ fn r43_a_command_completes_within_4096_cycles<B: Backend>() {
     let mut rig = Rig::<B>::new();
     let sa = esp(3, 1);
     for path in Path::BOTH {
-        for cmd in [
-            sa.into(),
-            Cmd::hi(&sa, 0),
-            Cmd::query(3, 1),
-            Cmd::delete(3, 1),
-        ] {
+        for cmd in [sa.into(), Cmd::hi(&sa, 0), Cmd::query(3, 1), Cmd::delete(3, 1)] {
             let cmd: Cmd = match (path, cmd) {
                 // The slot remembers generation 1 by now.
                 (Path::Direct, cmd) => cmd.dword(12, 2),
@@ -312,11 +267,7 @@ fn counters_tell_what_happened<B: Backend>() {
         assert_eq!(rig.counter(counter), expected, "{counter:?}");
     }
     let pair = &rig.pairs[0];
-    let own = [
-        QueuePair::COMMANDS,
-        QueuePair::COMPLETIONS,
-        QueuePair::ERRORS,
-    ];
+    let own = [QueuePair::COMMANDS, QueuePair::COMPLETIONS, QueuePair::ERRORS];
     let own = own.map(|register| regs::queue_pair64(&*rig.link, 0, register));
     assert_eq!(own, [5, 5, 1]);
     let indices = [QueuePair::SQ_HEAD, QueuePair::SQ_TAIL, QueuePair::CQ_TAIL].map(|r| pair.reg(r));

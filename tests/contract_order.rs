@@ -33,10 +33,7 @@ fn r21_an_add_needs_a_newer_generation<B: Backend>() {
     let newer = [1, 2, 0x7FFF_FFFF];
     let older = [0, !0, 0x8000_0000, 0x8000_0001, 0xFFFF_0000];
     for held in [1u32, 2, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF] {
-        for (path, ahead) in Path::BOTH
-            .into_iter()
-            .flat_map(|p| older.map(|ahead| (p, ahead)))
-        {
+        for (path, ahead) in Path::BOTH.into_iter().flat_map(|p| older.map(|ahead| (p, ahead))) {
             let generation = held.wrapping_add(ahead);
             if generation == 0 {
                 continue;
@@ -44,14 +41,8 @@ fn r21_an_add_needs_a_newer_generation<B: Backend>() {
             let mut rig = Rig::<B>::new();
             rig.add(&esp(7, held));
             rig.exec(Cmd::delete(7, held)).ok();
-            let done = rig
-                .run(path, esp(7, generation))
-                .expect(Status::OldGeneration);
-            assert_eq!(
-                done.result,
-                u64::from(held),
-                "{generation:x} after {held:x}"
-            );
+            let done = rig.run(path, esp(7, generation)).expect(Status::OldGeneration);
+            assert_eq!(done.result, u64::from(held), "{generation:x} after {held:x}");
         }
         for ahead in newer {
             let generation = held.wrapping_add(ahead);
@@ -82,10 +73,8 @@ fn r21_generations_wrap_from_the_last_number_to_1<B: Backend>() {
 fn r21_a_failed_add_uses_no_generation_up<B: Backend>() {
     let mut rig = Rig::<B>::new();
     let bad = esp(7, 100);
-    rig.exec(Cmd::from(bad).byte(29, 1))
-        .expect(Status::BadField);
-    rig.exec(Cmd::from(bad).byte(28, 8))
-        .expect(Status::Unsupported);
+    rig.exec(Cmd::from(bad).byte(29, 1)).expect(Status::BadField);
+    rig.exec(Cmd::from(bad).byte(28, 8)).expect(Status::Unsupported);
     rig.add(&esp(7, 50));
     rig.exec(bad).expect(Status::Occupied);
     rig.exec(Cmd::delete(7, 50)).ok();
@@ -98,16 +87,9 @@ fn r28_the_generation_outlives_the_entry<B: Backend>() {
     assert_eq!(rig.view(7).generation.get(), 1000);
     rig.exec(Cmd::delete(7, 1000)).ok();
     assert_eq!(rig.view(7).generation.get(), 1000);
-    assert_eq!(
-        rig.exec(Cmd::query(7, 1)).expect(Status::Empty).result,
-        1000
-    );
+    assert_eq!(rig.exec(Cmd::query(7, 1)).expect(Status::Empty).result, 1000);
     assert_eq!(rig.record(7).1.view[12..16], 1000u32.to_le_bytes());
-    assert_eq!(
-        rig.view(6).generation.get(),
-        0,
-        "each slot remembers its own"
-    );
+    assert_eq!(rig.view(6).generation.get(), 0, "each slot remembers its own");
 }
 
 fn r28_index_and_generation_are_the_hosts_choice<B: Backend>() {
@@ -156,9 +138,7 @@ fn a_late_command_never_hits_a_reused_slot<B: Backend>() {
 /// A chain of compare-and-sets: each only works right after the one before.
 fn chain<B: Backend>(rig: &mut Rig<B>, index: u32, count: u32) -> Vec<Cmd> {
     let sa = esp(index, 1);
-    (0..count)
-        .map(|hi| rig.stamp(Cmd::cas(&sa, hi, hi + 1)))
-        .collect()
+    (0..count).map(|hi| rig.stamp(Cmd::cas(&sa, hi, hi + 1))).collect()
 }
 
 fn r29_one_path_keeps_the_order_of_one_sa<B: Backend>() {
@@ -168,15 +148,10 @@ fn r29_one_path_keeps_the_order_of_one_sa<B: Backend>() {
     }
     let chains: Vec<_> = (0..4).map(|index| chain(&mut rig, index, 100)).collect();
     for step in 0..100 {
-        chains
-            .iter()
-            .for_each(|chain| rig.pairs[0].put(&chain[step]));
+        chains.iter().for_each(|chain| rig.pairs[0].put(&chain[step]));
     }
     rig.pairs[0].ring();
-    rig.pairs[0]
-        .reap(400)
-        .into_iter()
-        .for_each(|done| assert_eq!(done.status, Status::Ok));
+    rig.pairs[0].reap(400).into_iter().for_each(|done| assert_eq!(done.status, Status::Ok));
     (0..4).for_each(|index| assert_eq!(rig.top(index).0, 100));
 }
 
@@ -216,11 +191,7 @@ fn r30_completions_of_a_batch_are_exactly_its_commands<B: Backend>() {
     }
     for (pair, sent) in sent.iter_mut().enumerate() {
         rig.pairs[pair].ring();
-        let mut came: Vec<_> = rig.pairs[pair]
-            .reap(60)
-            .iter()
-            .map(|done| done.cookie)
-            .collect();
+        let mut came: Vec<_> = rig.pairs[pair].reap(60).iter().map(|done| done.cookie).collect();
         came.sort_unstable();
         sent.sort_unstable();
         assert_eq!(&came, sent);
@@ -323,11 +294,7 @@ fn fence_completes_after_everything_before_it<B: Backend>() {
         let done = rig.pairs[0].run_all(&cmds);
         let at = position(&done, &fence);
         assert!(cmds[..place].iter().all(|cmd| position(&done, cmd) < at));
-        assert!(
-            cmds[place + 1..]
-                .iter()
-                .all(|cmd| position(&done, cmd) > at)
-        );
+        assert!(cmds[place + 1..].iter().all(|cmd| position(&done, cmd) > at));
     }
 }
 
@@ -347,10 +314,7 @@ fn fence_lets_nothing_later_start<B: Backend>() {
     rig.settle();
     assert_eq!(rig.top(7), (0, 0, true));
     let done = rig.pairs[0].reap(6);
-    assert_eq!(
-        [done[4].cookie, done[5].cookie],
-        [fence.cookie(), after.cookie()]
-    );
+    assert_eq!([done[4].cookie, done[5].cookie], [fence.cookie(), after.cookie()]);
     assert_eq!(rig.top(7), (5, 5, true));
 }
 

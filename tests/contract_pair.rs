@@ -28,41 +28,25 @@ for_each_backend!(
 fn causes<B: Backend>(rig: &Rig<B>, pair: usize, cause: QpCause) {
     rig.pairs[pair].await_state(QpState::Error);
     assert_eq!(rig.pairs[pair].cause(), cause);
-    assert_eq!(
-        regs::global64(&*rig.link, Global::QP_ERROR_MAP, 0),
-        1 << pair
-    );
+    assert_eq!(regs::global64(&*rig.link, Global::QP_ERROR_MAP, 0), 1 << pair);
     assert_eq!(rig.global(Global::INT_CAUSE), 2, "INT_CAUSE.QP_ERROR");
 }
 
 fn configuration_is_writable_in_disabled_only<B: Backend>() {
     let mut rig = Rig::<B>::new();
-    let fixed = [
-        QueuePair::SQ_BASE,
-        QueuePair::CQ_BASE,
-        QueuePair::RING_SIZE,
-        QueuePair::START,
-    ];
+    let fixed = [QueuePair::SQ_BASE, QueuePair::CQ_BASE, QueuePair::RING_SIZE, QueuePair::START];
     let before = fixed.map(|register| rig.pairs[0].reg(register));
     for register in fixed {
         rig.pairs[0].set(register, 0x0000_3000);
     }
     assert_eq!(fixed.map(|register| rig.pairs[0].reg(register)), before);
     rig.pairs[0].set(QueuePair::COALESCE, 0x0001_0002);
-    assert_eq!(
-        rig.pairs[0].reg(QueuePair::COALESCE),
-        0x0001_0002,
-        "COALESCE always"
-    );
+    assert_eq!(rig.pairs[0].reg(QueuePair::COALESCE), 0x0001_0002, "COALESCE always");
     rig.exec(Cmd::nop()).ok();
     rig.pairs[0].disable();
     for register in fixed {
         rig.pairs[0].set(register, 0x0000_3000);
-        let kept = if register == QueuePair::RING_SIZE {
-            0
-        } else {
-            0x3000
-        };
+        let kept = if register == QueuePair::RING_SIZE { 0 } else { 0x3000 };
         assert_eq!(rig.pairs[0].reg(register), kept, "{register:?}");
     }
 }
@@ -74,20 +58,12 @@ fn enable_takes_start_into_every_index<B: Backend>() {
         rig.pairs[0].shape.start = start;
         rig.pairs[0].write_config();
         rig.pairs[0].enable();
-        let indices = [
-            QueuePair::SQ_HEAD,
-            QueuePair::SQ_TAIL,
-            QueuePair::CQ_TAIL,
-            QueuePair::CQ_HEAD,
-        ];
-        assert_eq!(
-            indices.map(|register| rig.pairs[0].reg(register)),
-            [start; 4]
-        );
+        let indices =
+            [QueuePair::SQ_HEAD, QueuePair::SQ_TAIL, QueuePair::CQ_TAIL, QueuePair::CQ_HEAD];
+        assert_eq!(indices.map(|register| rig.pairs[0].reg(register)), [start; 4]);
         assert_eq!(rig.pairs[0].direct_head(), 0, "the direct ring starts at 0");
         rig.exec(Cmd::nop()).ok();
-        rig.run(Path::Direct, Cmd::query(1, 1))
-            .expect(Status::Empty);
+        rig.run(Path::Direct, Cmd::query(1, 1)).expect(Status::Empty);
     }
 }
 
@@ -112,11 +88,7 @@ fn an_impossible_configuration_is_bad_config<B: Backend>() {
         rig.pairs[0].set(register, value);
         rig.pairs[0].set(QueuePair::QP_CTRL, 1);
         rig.settle();
-        assert_eq!(
-            rig.pairs[0].state(),
-            QpState::Error,
-            "{register:?} = {value:#x}"
-        );
+        assert_eq!(rig.pairs[0].state(), QpState::Error, "{register:?} = {value:#x}");
         causes(&rig, 0, QpCause::BadConfig);
         rig.pairs[0].disable();
         rig.pairs[0].write_config();
@@ -166,24 +138,13 @@ fn r25_stopping_settles_every_command<B: Backend>() {
         let fetched = rig.pairs[0].reg(QueuePair::SQ_HEAD).wrapping_sub(sq);
         let taken = rig.pairs[0].direct_head().wrapping_sub(direct);
         let done = (0..fetched + taken).map(|_| rig.pairs[0].poll());
-        assert!(
-            done.into_iter().all(|d| d.is_some()),
-            "in memory at DISABLED"
-        );
+        assert!(done.into_iter().all(|d| d.is_some()), "in memory at DISABLED");
         assert_eq!(rig.pairs[0].poll(), None);
         rig.settle();
         for index in 0..24 {
-            let told = if index < 16 {
-                index < fetched
-            } else {
-                index - 16 < taken
-            };
+            let told = if index < 16 { index < fetched } else { index - 16 < taken };
             let expected = if told { (9, index, true) } else { (0, 0, true) };
-            assert_eq!(
-                rig.top(index),
-                expected,
-                "slot {index}, after {cycles} cycles"
-            );
+            assert_eq!(rig.top(index), expected, "slot {index}, after {cycles} cycles");
         }
     }
 }
@@ -206,11 +167,7 @@ fn r25_a_stopped_pair_does_no_dma_and_starts_afresh<B: Backend>() {
     rig.pairs[0].write_config();
     rig.pairs[0].enable();
     rig.assert_quiet();
-    assert_eq!(
-        rig.pairs[0].direct_head(),
-        0,
-        "what was written while off is gone"
-    );
+    assert_eq!(rig.pairs[0].direct_head(), 0, "what was written while off is gone");
     rig.run(Path::Direct, Cmd::query(1, 1)).ok();
     rig.exec(Cmd::query(1, 1)).ok();
     rig.assert_quiet();
@@ -334,10 +291,7 @@ fn ring_outside_memory<B: Backend>() {
     rig.pairs[0].tail = 1;
     rig.pairs[0].ring();
     causes(&rig, 0, QpCause::SqRead);
-    assert_eq!(
-        regs::queue_pair64(&*rig.link, 0, QueuePair::QP_ERR_ADDR),
-        0x7000
-    );
+    assert_eq!(regs::queue_pair64(&*rig.link, 0, QueuePair::QP_ERR_ADDR), 0x7000);
 }
 
 /// Where the bus tells of refused writes, as in a simulator, the pair stops; on real PCIe the write

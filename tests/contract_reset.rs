@@ -60,9 +60,7 @@ fn r20_reset_puts_every_register_back<B: Backend>() {
             let cycles = Counters::CYCLES.address(0);
             let clock = [cycles, cycles + 4];
             let registers = (0..0x8_0000).step_by(4).filter(|at| !clock.contains(at));
-            registers
-                .map(|at| rig.link.read32(Bar::Registers, at))
-                .collect()
+            registers.map(|at| rig.link.read32(Bar::Registers, at)).collect()
         };
         let mut rig = Rig::<B>::new();
         rig.open(Shape::of(3, 4).about_to_wrap());
@@ -100,10 +98,7 @@ fn r20_reset_ends_dma_and_drops_what_was_under_way<B: Backend>() {
             rig.settle();
             let mut after = vec![0; 16 << 6];
             rig.pairs[0].cq.read(0, &mut after);
-            assert!(
-                before == after,
-                "{kind:?} after {cycles} cycles: DMA after reset"
-            );
+            assert!(before == after, "{kind:?} after {cycles} cycles: DMA after reset");
             assert_eq!(rig.counter(Counters::MSIX_SENT), 0);
             assert_eq!(rig.counter(Counters::DMA_RD_TLP), 0);
             restart(&mut rig, 3, Shape::default());
@@ -123,10 +118,7 @@ fn r20_reset_forgets_table_generations_and_stage<B: Backend>() {
         rig.pairs[0].stage(9, &staged, Split::Lines);
         reset(&rig, kind);
         for (i, row) in rig.table().iter().enumerate() {
-            assert_eq!(
-                (row.state, row.generation.get(), row.index.get()),
-                (0, 0, i as u32)
-            );
+            assert_eq!((row.state, row.generation.get(), row.index.get()), (0, 0, i as u32));
             assert_ne!(B::is_wiped(&rig.link, i as u32), Some(false), "row {i}");
         }
         // With the very same epoch and cookie: what was staged is gone, not just out of date.
@@ -161,19 +153,13 @@ fn r20_only_a_function_level_reset_touches_the_msix_table<B: Backend>() {
     for kind in KINDS {
         let mut rig = Rig::<B>::new();
         let entry = |rig: &Rig<B>, vector: u32| {
-            MsixTable::ALL
-                .iter()
-                .map(|r| rig.link.read32(Bar::Msix, r.address(vector)))
-                .collect()
+            MsixTable::ALL.iter().map(|r| rig.link.read32(Bar::Msix, r.address(vector))).collect()
         };
         for (k, register) in (1..).zip(MsixTable::ALL) {
-            rig.link
-                .write32(Bar::Msix, register.address(0), 0x1111_1110 * k + k % 2);
-            rig.link
-                .write32(Bar::Msix, register.address(1), 0x0101_0100 * k);
+            rig.link.write32(Bar::Msix, register.address(0), 0x1111_1110 * k + k % 2);
+            rig.link.write32(Bar::Msix, register.address(1), 0x0101_0100 * k);
         }
-        rig.link
-            .write32(Bar::Msix, MsixTable::MSG_CTRL.address(0), 1);
+        rig.link.write32(Bar::Msix, MsixTable::MSG_CTRL.address(0), 1);
         rig.pairs[0].arm();
         rig.exec(Cmd::nop()).ok();
         rig.settle();
@@ -185,11 +171,7 @@ fn r20_only_a_function_level_reset_touches_the_msix_table<B: Backend>() {
         if kind == Kind::Soft {
             assert_eq!(after, before);
         } else {
-            assert_eq!(
-                after,
-                [vec![0, 0, 0, 1], vec![0, 0, 0, 1]],
-                "empty and masked"
-            );
+            assert_eq!(after, [vec![0, 0, 0, 1], vec![0, 0, 0, 1]], "empty and masked");
         }
         assert_eq!(pending(&rig), 0, "{kind:?}");
     }
@@ -218,11 +200,7 @@ fn r47_late_stores_hit_nothing_while_the_device_is_not_running<B: Backend>() {
     rig.pairs[0].ring();
     regs::ring(&*rig.link, 0, Doorbell::CQ_HEAD, 8);
     regs::ring(&*rig.link, 0, Doorbell::CQ_ARM, 8);
-    assert_eq!(
-        rig.counter(Counters::STAGE_DROP),
-        32,
-        "all dwords of the slot"
-    );
+    assert_eq!(rig.counter(Counters::STAGE_DROP), 32, "all dwords of the slot");
     restart(&mut rig, 6, Shape::default());
     rig.assert_quiet();
     assert_eq!(rig.pairs[0].state(), QpState::Enabled);
@@ -264,19 +242,13 @@ fn r47_late_ring_doorbells_miss_the_new_start<B: Backend>() {
     let late = rig.pairs[0].tail + 3;
     for (start, stays) in [(0x4000_0000, true), (0xC000_0000, false)] {
         reset(&rig, Kind::Flr);
-        let shape = Shape {
-            start,
-            ..Shape::default()
-        };
+        let shape = Shape { start, ..Shape::default() };
         restart(&mut rig, 8, shape);
         rig.pairs[0].ring_at(late);
         rig.settle();
         let state = rig.pairs[0].state();
         if stays {
-            assert_eq!(
-                (state, rig.counter(Counters::STALE_DB)),
-                (QpState::Enabled, 1)
-            );
+            assert_eq!((state, rig.counter(Counters::STALE_DB)), (QpState::Enabled, 1));
             rig.exec(Cmd::nop()).ok();
         } else {
             assert_eq!(state, QpState::Error);

@@ -41,10 +41,7 @@ fn r6_every_slot_is_usable_and_phases_turn_at_the_end<B: Backend>() {
     for round in 0..20 {
         let full = nops(&mut rig, 4);
         let done = rig.pairs[0].run_all(&full);
-        let same = done
-            .iter()
-            .zip(&full)
-            .all(|(d, cmd)| d.cookie == cmd.cookie());
+        let same = done.iter().zip(&full).all(|(d, cmd)| d.cookie == cmd.cookie());
         assert!(same, "round {round}");
         let tail = rig.pairs[0].tail;
         assert_eq!(rig.pairs[0].reg(QueuePair::SQ_HEAD), tail);
@@ -53,12 +50,7 @@ fn r6_every_slot_is_usable_and_phases_turn_at_the_end<B: Backend>() {
 }
 
 fn r6_indices_wrap_at_2_to_the_32<B: Backend>() {
-    for shape in [
-        Shape::of(1, 1),
-        Shape::of(1, 6),
-        Shape::of(6, 1),
-        Shape::of(10, 10),
-    ] {
+    for shape in [Shape::of(1, 1), Shape::of(1, 6), Shape::of(6, 1), Shape::of(10, 10)] {
         let shape = shape.about_to_wrap();
         let mut rig = Rig::<B>::with(Rig::<B>::small(), &[shape]);
         let batch = 1 << shape.sq_log2.min(shape.cq_log2);
@@ -83,21 +75,14 @@ fn r7_without_credit_the_device_waits_and_drops_nothing<B: Backend>() {
     }
     rig.pairs[0].ring();
     rig.settle();
-    assert_eq!(
-        rig.pairs[0].reg(QueuePair::CQ_TAIL),
-        4,
-        "four entries, then it waits"
-    );
+    assert_eq!(rig.pairs[0].reg(QueuePair::CQ_TAIL), 4, "four entries, then it waits");
     assert_eq!(rig.pairs[0].state(), QpState::Enabled);
     let stalled = rig.counter(Counters::STALL_CQ);
     assert!(stalled > 0);
     for chunk in cmds.chunks(4) {
         rig.settle();
         for cmd in chunk {
-            let done = rig.pairs[0]
-                .poll()
-                .expect("a full ring of completions")
-                .ok();
+            let done = rig.pairs[0].poll().expect("a full ring of completions").ok();
             assert_eq!(done.cookie, cmd.cookie());
         }
         assert_eq!(rig.pairs[0].poll(), None, "never more than the ring holds");
@@ -134,11 +119,7 @@ fn r7_one_entry_of_credit_is_enough_for_an_add<B: Backend>() {
     assert_eq!(rig.counter(Counters::SA_LIVE), 0);
     regs::ring(&*rig.link, 0, Doorbell::CQ_HEAD, 1);
     rig.settle();
-    assert_eq!(
-        rig.counter(Counters::SA_LIVE),
-        1,
-        "two slots, one completion"
-    );
+    assert_eq!(rig.counter(Counters::SA_LIVE), 1, "two slots, one completion");
     assert_eq!(rig.pairs[0].reg(QueuePair::CQ_TAIL), 3);
 }
 
@@ -151,11 +132,7 @@ fn r7_direct_commands_need_credit_too<B: Backend>() {
     }
     rig.settle();
     assert_eq!(rig.pairs[0].direct_head(), 2);
-    assert_eq!(
-        rig.counter(Counters::SA_LIVE),
-        2,
-        "what waits has no effect yet"
-    );
+    assert_eq!(rig.counter(Counters::SA_LIVE), 2, "what waits has no effect yet");
     for done in rig.pairs[0].reap(4) {
         done.ok();
     }
@@ -174,10 +151,7 @@ fn r9_add_takes_two_slots_from_an_even_one<B: Backend>() {
     rig.pairs[0].put(&odd);
     rig.pairs[0].ring();
     let done = rig.pairs[0].next().expect(Status::BadPair);
-    assert_eq!(
-        (done.cookie, done.opcode),
-        (odd.cookie(), Opcode::Add as u8)
-    );
+    assert_eq!((done.cookie, done.opcode), (odd.cookie(), Opcode::Add as u8));
     rig.assert_quiet();
     assert_eq!(rig.view(2).generation.get(), 0);
     // Both slots are used up; the ring goes on behind them.
@@ -206,10 +180,7 @@ fn r10_sq_head_tells_how_far_was_fetched<B: Backend>() {
         let first = rig.pairs[0].tail;
         for (k, done) in rig.pairs[0].run_all(&some).into_iter().enumerate() {
             let ahead = done.sq_head.wrapping_sub(first as u16);
-            assert!(
-                (k as u16 + 1..=30).contains(&ahead),
-                "its own slot was fetched"
-            );
+            assert!((k as u16 + 1..=30).contains(&ahead), "its own slot was fetched");
         }
     }
 }
@@ -220,16 +191,8 @@ fn r11_reads_are_512_byte_blocks_and_never_pass_tail_or_end<B: Backend>() {
         counters.map(|counter| rig.counter(counter))
     };
     // First slot, slots told at once, reads.
-    let cases = [
-        (0, 1, 1),
-        (0, 8, 1),
-        (0, 9, 2),
-        (5, 3, 1),
-        (5, 4, 2),
-        (5, 30, 5),
-        (60, 8, 2),
-        (61, 5, 2),
-    ];
+    let cases =
+        [(0, 1, 1), (0, 8, 1), (0, 9, 2), (5, 3, 1), (5, 4, 2), (5, 30, 5), (60, 8, 2), (61, 5, 2)];
     for (first, slots, reads) in cases {
         let mut rig = Rig::<B>::with(Rig::<B>::small(), &[Shape::of(6, 6)]);
         if first > 0 {
@@ -241,11 +204,7 @@ fn r11_reads_are_512_byte_blocks_and_never_pass_tail_or_end<B: Backend>() {
         rig.pairs[0].run_all(&some);
         let after = count(&rig);
         let took = [after[0] - before[0], after[1] - before[1]];
-        assert_eq!(
-            took,
-            [reads, 64 * slots as u64],
-            "{slots} slots from {first}"
-        );
+        assert_eq!(took, [reads, 64 * slots as u64], "{slots} slots from {first}");
     }
 }
 
@@ -268,17 +227,10 @@ fn r11_neither_pairs_nor_paths_starve<B: Backend>() {
     }
     if B::step(&rig.link, 600).is_some() {
         assert!(rig.pairs[2].poll().is_some(), "round robin per read");
-        assert_eq!(
-            rig.counter(Counters::SA_LIVE),
-            8,
-            "direct entries alternate"
-        );
+        assert_eq!(rig.counter(Counters::SA_LIVE), 8, "direct entries alternate");
         let heads = [0, 1].map(|pair: usize| rig.pairs[pair].reg(QueuePair::CQ_TAIL));
         assert!(heads[0] < 1008 && heads[1] < 1000, "still busy: {heads:?}");
-        assert!(
-            heads[0].abs_diff(heads[1]) < 64,
-            "both get their share: {heads:?}"
-        );
+        assert!(heads[0].abs_diff(heads[1]) < 64, "both get their share: {heads:?}");
     } else {
         rig.pairs[2].next();
     }
@@ -304,10 +256,7 @@ fn r14_a_malformed_command_never_stops_its_pair<B: Backend>() {
             _ if known => done.expect(Status::BadField),
             _ => done.expect(Status::BadOpcode),
         };
-        assert_eq!(
-            (done.cookie, done.result, done.changed),
-            (cmd.cookie(), 0, false)
-        );
+        assert_eq!((done.cookie, done.result, done.changed), (cmd.cookie(), 0, false));
         assert_eq!(done.opcode, opcode & 0x1F);
     }
     assert_eq!(rig.pairs[0].state(), QpState::Enabled);
@@ -325,14 +274,8 @@ fn r14_a_bad_pair_takes_two_slots_only_with_a_second_half<B: Backend>() {
     rig.pairs[0].put_bytes(&both);
     rig.pairs[0].ring();
     let done = rig.pairs[0].reap(2);
-    assert_eq!(
-        (done[0].status, done[0].cookie),
-        (Status::BadPair, first.cookie())
-    );
-    assert_eq!(
-        (done[1].status, done[1].cookie),
-        (Status::Empty, own.cookie())
-    );
+    assert_eq!((done[0].status, done[0].cookie), (Status::BadPair, first.cookie()));
+    assert_eq!((done[1].status, done[1].cookie), (Status::Empty, own.cookie()));
     // A second half with another cookie, or epoch, goes with the first.
     for at in [66, 68] {
         let cmd = rig.stamp(esp(1, 1)).flip(8 * at);

@@ -109,11 +109,7 @@ fn r17_each_required_dword_must_be_written<B: Backend>() {
             let cmd = rig.stamp(cmd);
             stage_dwords(&rig, cmd.index(), &cmd, |k| k != missing);
             let done = knock(&mut rig, &cmd);
-            assert_eq!(
-                done.status,
-                Status::Stage,
-                "{cmd:?} without dword {missing}"
-            );
+            assert_eq!(done.status, Status::Stage, "{cmd:?} without dword {missing}");
             assert_eq!(rig.table(), before);
         }
     }
@@ -133,8 +129,7 @@ fn r17_dwords_that_are_not_required_count_as_zero<B: Backend>() {
     for cmd in cmds {
         // Rubbish from before, in the places that are not written again: taken away with it.
         let rubbish = rig.stamp(cmd).dword(60, 0xFFFF_FFFF);
-        rig.run_raw(0, Path::Direct, rubbish)
-            .expect(Status::BadField);
+        rig.run_raw(0, Path::Direct, rubbish).expect(Status::BadField);
         let cmd = rig.stamp(cmd);
         let must = cmd.required();
         stage_dwords(&rig, 7, &cmd, |k| must.contains(&k));
@@ -175,11 +170,7 @@ fn r17_a_mixed_store_never_makes_an_entry<B: Backend>() {
         stage_dwords(&rig, 7, &one, |k| k < cut);
         stage_dwords(&rig, 7, &two, |k| k >= cut);
         let done = knock(&mut rig, &one);
-        done.expect(if cut < 2 {
-            Status::Stage
-        } else {
-            Status::BadPair
-        });
+        done.expect(if cut < 2 { Status::Stage } else { Status::BadPair });
         assert_eq!(rig.counter(Counters::SA_LIVE), 0);
     }
 }
@@ -227,11 +218,7 @@ fn r18_delete_by_either_path_empties_the_buffer_of_its_slot<B: Backend>() {
         rig.pairs[0].stage(7, &staged, Split::Lines);
         let delete = rig.stamp(Cmd::delete(7, 1));
         rig.run_raw(pair, Path::Ring, delete).ok();
-        assert_ne!(
-            B::is_wiped(&rig.link, 7),
-            Some(false),
-            "a staged key stays behind"
-        );
+        assert_ne!(B::is_wiped(&rig.link, 7), Some(false), "a staged key stays behind");
         knock(&mut rig, &staged).expect(Status::Stage);
         // The buffer of another slot, though it is the same buffer, is left alone.
         rig.add(&esp(7, 2));
@@ -265,17 +252,13 @@ fn r19_another_slot_takes_the_buffer_over<B: Backend>() {
 
 fn r19_slots_of_different_buffers_do_not_disturb_each_other<B: Backend>() {
     for stage_log2 in [0, 1, 4, 6] {
-        let params = Params {
-            stage_log2,
-            ..Rig::<B>::small()
-        };
+        let params = Params { stage_log2, ..Rig::<B>::small() };
         let mut rig = Rig::<B>::with(params, &[Shape::default()]);
         let buffers = (1u32 << stage_log2).min(16);
         let cmds: Vec<_> = (0..buffers).map(|k| rig.stamp(esp(63 - k, 1))).collect();
         // Dword by dword over all buffers in turn.
         for k in 0..32 {
-            cmds.iter()
-                .for_each(|cmd| stage_dwords(&rig, cmd.index(), cmd, |at| at == k));
+            cmds.iter().for_each(|cmd| stage_dwords(&rig, cmd.index(), cmd, |at| at == k));
         }
         for cmd in &cmds {
             knock(&mut rig, cmd).ok();

@@ -63,10 +63,7 @@ fn update_tells_the_first_reason_that_applies<B: Backend>() {
     let mut rig = Rig::<B>::new();
     let sa = esp_at(7, 9, 5, 0x10, true);
     rig.add(&sa);
-    let plain = Add {
-        sa_flags: 0.into(),
-        ..esp(8, 9)
-    };
+    let plain = Add { sa_flags: 0.into(), ..esp(8, 9) };
     rig.add(&plain);
     let base: [Spoil; 7] = [
         (Status::BadOpcode, unknown),
@@ -96,10 +93,7 @@ fn update_tells_the_first_reason_that_applies<B: Backend>() {
 }
 
 fn add_tells_the_first_reason_that_applies<B: Backend>() {
-    let params = Params {
-        max_window: 1024,
-        ..Rig::<B>::small()
-    };
+    let params = Params { max_window: 1024, ..Rig::<B>::small() };
     let mut rig = Rig::<B>::with(params, &[Shape::default()]);
     rig.add(&esp(7, 9));
     rig.add(&esp(8, 9));
@@ -122,8 +116,7 @@ fn add_tells_the_first_reason_that_applies<B: Backend>() {
         for spoilt in [cmd.byte(64, 0x12), cmd.flip(66 * 8), cmd.flip(68 * 8)] {
             if path == Path::Direct || spoilt.bytes()[64] == 0x11 {
                 rig.run_raw(0, path, spoilt).expect(Status::BadPair);
-                rig.run_raw(0, path, spoilt.byte(3, !spoilt.bytes()[3]))
-                    .expect(Status::BadEpoch);
+                rig.run_raw(0, path, spoilt.byte(3, !spoilt.bytes()[3])).expect(Status::BadEpoch);
             }
         }
     }
@@ -139,10 +132,7 @@ fn delete_tells_the_first_reason_that_applies<B: Backend>() {
         (Status::BadField, |cmd| cmd.byte(1, 1)),
         (Status::BadIndex, |cmd| cmd.dword(8, 0x8000_0000)),
     ];
-    for (cmd, last) in [
-        (Cmd::delete(7, 8), Status::Stale),
-        (Cmd::delete(6, 8), Status::Empty),
-    ] {
+    for (cmd, last) in [(Cmd::delete(7, 8), Status::Stale), (Cmd::delete(6, 8), Status::Empty)] {
         let mut spoils = base.to_vec();
         spoils.push((last, |cmd| cmd));
         walk_up(&mut rig, cmd, &spoils);
@@ -181,11 +171,7 @@ fn results_of_failures_are_what_the_table_says<B: Backend>() {
         let top = 5 << 32 | 0x10;
         let monotone = |to| Cmd::update(&sa, UpdateMode::Top, codes::UPDATE_MONOTONE, to, 0);
         let cases = [
-            (
-                Cmd::from(esp(7, 0xA000_000A)),
-                Status::Occupied,
-                0xA000_0009,
-            ),
+            (Cmd::from(esp(7, 0xA000_000A)), Status::Occupied, 0xA000_0009),
             (Cmd::from(esp(8, 77)), Status::OldGeneration, 77),
             (Cmd::delete(8, 77), Status::Empty, 77),
             (Cmd::query(9, 1), Status::Empty, 0),
@@ -197,11 +183,7 @@ fn results_of_failures_are_what_the_table_says<B: Backend>() {
         ];
         for (cmd, status, result) in cases {
             let done = rig.run(path, cmd).expect(status);
-            assert_eq!(
-                (done.result, done.changed),
-                (result, false),
-                "{path:?} {status}"
-            );
+            assert_eq!((done.result, done.changed), (result, false), "{path:?} {status}");
         }
     }
 }
@@ -209,19 +191,11 @@ fn results_of_failures_are_what_the_table_says<B: Backend>() {
 fn not_esn_spares_a_plain_top<B: Backend>() {
     for path in Path::BOTH {
         let mut rig = Rig::<B>::new();
-        let sa = Add {
-            sa_flags: 0.into(),
-            ..esp_at(7, 1, 0, 100, true)
-        };
+        let sa = Add { sa_flags: 0.into(), ..esp_at(7, 1, 0, 100, true) };
         rig.add(&sa);
         let cas = Cmd::update(&sa, UpdateMode::Top, codes::UPDATE_CAS, (0, 5), 0);
-        let refused = [
-            Cmd::hi(&sa, 0),
-            Cmd::hi(&sa, 1),
-            Cmd::resync(&sa, 0),
-            Cmd::top(&sa, 1, 5),
-            cas,
-        ];
+        let refused =
+            [Cmd::hi(&sa, 0), Cmd::hi(&sa, 1), Cmd::resync(&sa, 0), Cmd::top(&sa, 1, 5), cas];
         for cmd in refused {
             let done = rig.run(path, cmd).expect(Status::NotEsn);
             assert_eq!((done.result, done.changed), (100, false), "{cmd:?}");
@@ -231,10 +205,7 @@ fn not_esn_spares_a_plain_top<B: Backend>() {
         assert_eq!(rig.run(path, monotone(!0)).ok().result, 0xFFFF_FFFF);
         assert_eq!(rig.run(path, Cmd::top(&sa, 0, 5)).ok().result, 5);
         // Its numbers have 32 bits: a resolved one never leaves them.
-        assert_eq!(
-            rig.run(path, Cmd::packet(7, 1, 0xFFFF_FFFF)).ok().result,
-            0xFFFF_FFFF
-        );
+        assert_eq!(rig.run(path, Cmd::packet(7, 1, 0xFFFF_FFFF)).ok().result, 0xFFFF_FFFF);
         assert_eq!(rig.run(path, Cmd::packet(7, 1, 1)).ok().result, 1);
         assert_eq!(rig.top(7), (0, 0xFFFF_FFFF, true));
     }
@@ -255,21 +226,9 @@ fn verify_makes_the_slot_bad_until_it_is_deleted<B: Backend>() {
     };
     assert_eq!(done.result, 0);
     let view = rig.view(7);
-    assert_eq!(
-        (view.state, view.generation.get()),
-        (SlotState::Bad as u8, 3)
-    );
-    assert!(
-        zerocopy::IntoBytes::as_bytes(&view)[16..]
-            .iter()
-            .all(|&b| b == 0),
-        "§5"
-    );
-    for cmd in [
-        Cmd::hi(&esp(7, 3), 1),
-        Cmd::query(7, 3),
-        Cmd::packet(7, 3, 1),
-    ] {
+    assert_eq!((view.state, view.generation.get()), (SlotState::Bad as u8, 3));
+    assert!(zerocopy::IntoBytes::as_bytes(&view)[16..].iter().all(|&b| b == 0), "§5");
+    for cmd in [Cmd::hi(&esp(7, 3), 1), Cmd::query(7, 3), Cmd::packet(7, 3, 1)] {
         assert_eq!(rig.exec(cmd).expect(Status::Empty).result, 3);
     }
     rig.exec(esp(7, 4)).expect(Status::Occupied);
@@ -310,9 +269,7 @@ fn a_refused_record_is_a_dma_error<B: Backend>() {
         return;
     }
     let buffer = rig.buffer();
-    let done = rig
-        .exec(Cmd::query_any(7, buffer.iova().0))
-        .expect(Status::DmaError);
+    let done = rig.exec(Cmd::query_any(7, buffer.iova().0)).expect(Status::DmaError);
     assert_eq!((done.top(), done.changed), ((5, 6, true), false));
     // An address that nobody mapped, too; and the pair goes on.
     rig.exec(Cmd::query_any(7, 0x7000)).expect(Status::DmaError);

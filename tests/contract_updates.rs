@@ -30,27 +30,13 @@ fn update_changes_top_and_lo_valid_and_nothing_else<B: Backend>() {
         for (cmd, after) in cases {
             let mut expected = rig.table();
             let done = rig.run(path, cmd).ok();
-            assert_eq!(
-                (done.top(), done.changed),
-                (after, true),
-                "{path:?} {cmd:?}"
-            );
+            assert_eq!((done.top(), done.changed), (after, true), "{path:?} {cmd:?}");
             let row = &mut expected[7];
             (row.hi, row.lo, row.lo_valid) = (after.0.into(), after.1.into(), after.2.into());
             assert!(rig.table() == expected, "{path:?} {cmd:?}");
-            let again = rig.run(
-                path,
-                if cmd.bytes()[21] == 0 {
-                    Cmd::hi(&sa, after.0)
-                } else {
-                    cmd
-                },
-            );
-            assert_eq!(
-                (again.ok().top(), again.changed),
-                (after, false),
-                "the same again"
-            );
+            let again =
+                rig.run(path, if cmd.bytes()[21] == 0 { Cmd::hi(&sa, after.0) } else { cmd });
+            assert_eq!((again.ok().top(), again.changed), (after, false), "the same again");
         }
     }
 }
@@ -63,25 +49,13 @@ fn update4_updates_in_item_order_and_answers_item_by_item<B: Backend>() {
     for count in 1..=4 {
         let items: Vec<_> = (0..count).map(|k| (k, 1, 20 * count + k)).collect();
         let done = rig.exec(Cmd::update4(false, &items)).ok();
-        assert_eq!(
-            (done.result, done.changed),
-            (((1 << count) - 1) << 32, true)
-        );
-        items
-            .iter()
-            .for_each(|&(k, _, hi)| assert_eq!(rig.top(k), (hi, 0, false)));
+        assert_eq!((done.result, done.changed), (((1 << count) - 1) << 32, true));
+        items.iter().for_each(|&(k, _, hi)| assert_eq!(rig.top(k), (hi, 0, false)));
     }
     // One slot four times: each item sees what the one before left.
     rig.exec(Cmd::top(&esp(0, 1), 0, !0)).ok();
-    let done = rig.exec(Cmd::update4(
-        false,
-        &[(0, 1, 1), (0, 1, 1), (0, 1, 2), (0, 1, 2)],
-    ));
-    assert_eq!(
-        done.ok().result,
-        0b0101 << 32,
-        "advance, repeat, resync, repeat"
-    );
+    let done = rig.exec(Cmd::update4(false, &[(0, 1, 1), (0, 1, 1), (0, 1, 2), (0, 1, 2)]));
+    assert_eq!(done.ok().result, 0b0101 << 32, "advance, repeat, resync, repeat");
     assert_eq!(rig.top(0), (2, 0, false));
     let done = rig.exec(Cmd::update4(false, &[(0, 1, 2)])).ok();
     assert_eq!((done.result, done.changed), (0, false));
@@ -92,16 +66,10 @@ fn update4_step_expects_the_high_half_before<B: Backend>() {
     for (index, hi) in [(0, 5), (1, 6), (2, 4), (3, !0)] {
         rig.add(&esp_at(index, 1, hi, 0x8000_0000, true));
     }
-    let done = rig.exec(Cmd::update4(
-        true,
-        &[(0, 1, 6), (1, 1, 6), (2, 1, 6), (3, 1, 0)],
-    ));
+    let done = rig.exec(Cmd::update4(true, &[(0, 1, 6), (1, 1, 6), (2, 1, 6), (3, 1, 0)]));
     let conflict = Status::Conflict as u64;
     let expected = 1 << 32 | conflict << 8 | conflict << 16 | conflict << 24;
-    assert_eq!(
-        (done.expect(Status::Items).result, done.changed),
-        (expected, true)
-    );
+    assert_eq!((done.expect(Status::Items).result, done.changed), (expected, true));
     let tops = [0, 1, 2, 3].map(|index| rig.top(index).0);
     assert_eq!(tops, [6, 6, 4, !0]);
     assert_eq!(rig.top(0), (6, 0, true));
@@ -111,10 +79,7 @@ fn update4_step_expects_the_high_half_before<B: Backend>() {
 fn update4_items_are_independent<B: Backend>() {
     let mut rig = Rig::<B>::new();
     rig.add(&esp(1, 5));
-    let plain = Add {
-        sa_flags: 0.into(),
-        ..esp(2, 5)
-    };
+    let plain = Add { sa_flags: 0.into(), ..esp(2, 5) };
     rig.add(&plain);
     let bad = [
         (Status::BadField, (1, 0, 1)),
@@ -131,8 +96,6 @@ fn update4_items_are_independent<B: Backend>() {
         assert_eq!(rig.top(1).0, 2 * hi + 1);
         assert_eq!(rig.view(2), before);
     }
-    let done = rig
-        .exec(Cmd::update4(false, &[(3, 1, 1)]))
-        .expect(Status::Items);
+    let done = rig.exec(Cmd::update4(false, &[(3, 1, 1)])).expect(Status::Items);
     assert!(!done.changed);
 }

@@ -55,11 +55,7 @@ fn rfc(top: u64, w: u64, seq: u32) -> Option<u64> {
         Some(base + seq + if seq >= lowest { 0 } else { lap })
     } else {
         let lowest = (top % lap + lap - (w - 1)) % lap;
-        if seq >= lowest {
-            (base + seq).checked_sub(lap)
-        } else {
-            Some(base + seq)
-        }
+        if seq >= lowest { (base + seq).checked_sub(lap) } else { Some(base + seq) }
     }
 }
 
@@ -142,11 +138,7 @@ fn c1_the_very_first_packet_may_be_the_last_low_half<B: Backend>() {
     let sa = esp(7, 1);
     rig.add(&sa);
     assert_eq!(rfc(0, 64, 0xFFFF_FFFF), None);
-    stream(
-        &mut rig,
-        &sa,
-        &[0xFFFF_FFFF, 1 << 32, (1 << 32) + 5, 0xFFFF_FFFE],
-    );
+    stream(&mut rig, &sa, &[0xFFFF_FFFF, 1 << 32, (1 << 32) + 5, 0xFFFF_FFFE]);
 }
 
 /// The scheme E = 2·H + O needs no bit of its own here: compare-and-set on H says all of it.
@@ -158,45 +150,27 @@ fn c2_one_epoch_number_is_cas_on_the_high_half<B: Backend>() {
         let lap = u64::from(hi) << 32;
         // Upper half of one lap, told at the half, then the lower half of the next.
         stream(&mut rig, &sa, &[lap + 0x8000_0000, lap + 0xC000_0000]);
-        assert_eq!(
-            rig.exec(Cmd::cas(&sa, hi, hi + 1)).ok().top(),
-            (hi + 1, 0, true)
-        );
+        assert_eq!(rig.exec(Cmd::cas(&sa, hi, hi + 1)).ok().top(), (hi + 1, 0, true));
         let already = rig.exec(Cmd::cas(&sa, hi, hi + 1)).expect(Status::Conflict);
         assert_eq!(already.hi(), hi + 1, "already there");
         // Stragglers of the old lap resolve to it still.
         let late = rig.exec(Cmd::resolve(7, 1, 0xFFFF_FFFF)).ok();
         assert_eq!(late.result, lap + 0xFFFF_FFFF);
-        stream(
-            &mut rig,
-            &sa,
-            &[lap + (1 << 32) + 1, lap + (1 << 32) + 0x7FFF_FFFF],
-        );
+        stream(&mut rig, &sa, &[lap + (1 << 32) + 1, lap + (1 << 32) + 0x7FFF_FFFF]);
         stream(&mut rig, &sa, &[lap + (1 << 32) + 0x8000_0000]);
     }
 }
 
 fn c3_the_first_packet_is_1_and_the_convention_is_last_used<B: Backend>() {
-    for (generation, (last, next)) in (1..).zip([
-        (0u64, 1u64),
-        (1, 2),
-        (0xFFFF_FFFF, 1 << 32),
-        (1 << 32, (1 << 32) + 1),
-    ]) {
+    for (generation, (last, next)) in
+        (1..).zip([(0u64, 1u64), (1, 2), (0xFFFF_FFFF, 1 << 32), (1 << 32, (1 << 32) + 1)])
+    {
         let mut rig = Rig::<B>::new();
         let sa = esp_at(7, generation, (last >> 32) as u32, last as u32, true);
         rig.add(&sa);
         let again = rig.exec(Cmd::packet(7, generation, last as u32)).ok();
-        assert_eq!(
-            (again.result, again.changed),
-            (last, false),
-            "the last one is used already"
-        );
-        assert!(
-            rig.exec(Cmd::packet(7, generation, next as u32))
-                .ok()
-                .changed
-        );
+        assert_eq!((again.result, again.changed), (last, false), "the last one is used already");
+        assert!(rig.exec(Cmd::packet(7, generation, next as u32)).ok().changed);
         stream(&mut rig, &sa, &[next, last]);
     }
 }
@@ -207,20 +181,10 @@ fn c4_dpdk_stream_over_the_wrap<B: Backend>() {
     for w in [64, 1024, 2048, 4096] {
         let mut rig = Rig::<B>::new();
         let start = LAP - 1 - w;
-        let sa = Add {
-            replay_window: (w as u16).into(),
-            ..esp_at(7, 1, 0, start as u32 - 1, true)
-        };
+        let sa =
+            Add { replay_window: (w as u16).into(), ..esp_at(7, 1, 0, start as u32 - 1, true) };
         rig.add(&sa);
-        let numbers = [
-            start,
-            LAP + w / 2,
-            LAP - w / 2 + 1,
-            LAP - 1,
-            LAP,
-            LAP - 1,
-            LAP,
-        ];
+        let numbers = [start, LAP + w / 2, LAP - w / 2 + 1, LAP - 1, LAP, LAP - 1, LAP];
         assert_eq!(stream(&mut rig, &sa, &numbers), LAP + w / 2);
         assert_eq!(rig.view(7).replay_window.get(), w as u16);
     }
@@ -235,8 +199,7 @@ fn c4_dpdk_stream_with_an_update_before_each_packet<B: Backend>() {
     for w in [1024, 2048, 4096] {
         for number in [LAP - 1 - w, LAP + w / 2, LAP - w / 2 + 1, LAP - 1, LAP] {
             let before = number - 1;
-            rig.exec(Cmd::top(&sa, (before >> 32) as u32, before as u32))
-                .ok();
+            rig.exec(Cmd::top(&sa, (before >> 32) as u32, before as u32)).ok();
             assert!(rig.exec(Cmd::packet(7, 1, number as u32)).ok().changed);
             assert_eq!(rig.top(7), ((number >> 32) as u32, number as u32, true));
         }
@@ -246,15 +209,9 @@ fn c4_dpdk_stream_with_an_update_before_each_packet<B: Backend>() {
 fn c4_dpdk_stream_without_esn<B: Backend>() {
     for w in [64, 1024, 4096] {
         let mut rig = Rig::<B>::new();
-        let sa = Add {
-            sa_flags: 0.into(),
-            ..esp(7, 1)
-        };
+        let sa = Add { sa_flags: 0.into(), ..esp(7, 1) };
         rig.add(&sa);
-        assert_eq!(
-            stream(&mut rig, &sa, &[2 * w, w + 1, w, w + w / 2, 2 * w]),
-            2 * w
-        );
+        assert_eq!(stream(&mut rig, &sa, &[2 * w, w + 1, w, w + w / 2, 2 * w]), 2 * w);
     }
 }
 
@@ -264,16 +221,8 @@ fn c4_vpp_stream<B: Backend>() {
     rig.add(&sa);
     stream(&mut rig, &sa, &[200, 81, 201, 202]);
     // Half a lap and one ahead of 202 is behind it, by the nearest number: VPP's next step goes in two.
-    stream(
-        &mut rig,
-        &sa,
-        &[0x4400_0001, 0x8000_0001, 0x4400_0002, 0xC000_0000],
-    );
-    stream(
-        &mut rig,
-        &sa,
-        &[0x1_0000_0005, 0x1_0000_0004, 0xFFFF_FFFF, 0x1_0000_0006],
-    );
+    stream(&mut rig, &sa, &[0x4400_0001, 0x8000_0001, 0x4400_0002, 0xC000_0000]);
+    stream(&mut rig, &sa, &[0x1_0000_0005, 0x1_0000_0004, 0xFFFF_FFFF, 0x1_0000_0006]);
     // A burst of 257, over the boundary of VPP's vectors and of several rings' rounds.
     let burst: Vec<u64> = (0x1_0000_0007..0x1_0000_0108).collect();
     assert_eq!(burst.len(), 257);
@@ -320,11 +269,7 @@ fn c5_late_early_double_and_backward_updates<B: Backend>() {
         rig.exec(Cmd::top(&sa, hi, lo)).ok();
         assert_eq!(rig.exec(Cmd::hi(&sa, told)).ok().top(), after);
         let twice = rig.exec(Cmd::hi(&sa, told)).ok();
-        assert_eq!(
-            (twice.top(), twice.changed),
-            (after, false),
-            "the second is no news"
-        );
+        assert_eq!((twice.top(), twice.changed), (after, false), "the second is no news");
     }
 }
 
@@ -333,18 +278,12 @@ fn c5_updates_of_an_entry_that_is_gone_touch_nobody<B: Backend>() {
     let mut rig = Rig::<B>::new();
     let old = esp(7, 1);
     rig.add(&old);
-    let twin = Add {
-        spi: old.spi,
-        dst: [10, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-        ..esp(8, 1)
-    };
+    let twin =
+        Add { spi: old.spi, dst: [10, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], ..esp(8, 1) };
     rig.add(&twin);
     rig.exec(Cmd::delete(7, 1)).ok();
     rig.exec(Cmd::hi(&old, 1)).expect(Status::Empty);
-    let new = Add {
-        spi: old.spi,
-        ..esp(7, 2)
-    };
+    let new = Add { spi: old.spi, ..esp(7, 2) };
     rig.add(&new);
     let before = rig.table();
     rig.exec(Cmd::hi(&old, 1)).expect(Status::Stale);
@@ -357,9 +296,7 @@ fn c5_updates_of_an_entry_that_is_gone_touch_nobody<B: Backend>() {
 fn c5_update_survives_between_add_and_delete_in_one_batch<B: Backend>() {
     let mut rig = Rig::<B>::new();
     for round in 1..50 {
-        let sas: Vec<_> = (0..10)
-            .map(|k| esp_at(k, round, 1, 0xFFFF_FFFF, true))
-            .collect();
+        let sas: Vec<_> = (0..10).map(|k| esp_at(k, round, 1, 0xFFFF_FFFF, true)).collect();
         for sa in &sas {
             let index = sa.header.index.get();
             let cmds = [

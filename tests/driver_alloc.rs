@@ -115,10 +115,7 @@ fn uncounted<B: Backend>(config: Config) -> SaManager<Uncounted<B::Link>> {
 fn the_counter_counts<B: Backend>() {
     let (_, n) = counted(|| drop(std::hint::black_box(Box::new([0; 100]))));
     assert!(n >= 2, "{n}");
-    assert_eq!(
-        counted(|| aside(|| drop(std::hint::black_box(Box::new([0; 100]))))).1,
-        0
-    );
+    assert_eq!(counted(|| aside(|| drop(std::hint::black_box(Box::new([0; 100]))))).1, 0);
 }
 
 struct Quiet;
@@ -160,11 +157,7 @@ fn single_requests_allocate_nothing<B: Backend>() {
 fn batches_allocate_nothing<B: Backend>() {
     for policy in [PathPolicy::Ring, PathPolicy::Direct] {
         // Larger than the ring, so that it is full now and then.
-        let manager = uncounted::<B>(Config {
-            sq_log2: 3,
-            cq_log2: 3,
-            ..config()
-        });
+        let manager = uncounted::<B>(Config { sq_log2: 3, cq_log2: 3, ..config() });
         manager.set_path_policy(policy);
         let all: Vec<_> = (0..32)
             .map(|n| {
@@ -194,8 +187,4 @@ fn batches_allocate_nothing<B: Backend>() {
     }
 }
 
-on_every_backend!(
-    the_counter_counts,
-    single_requests_allocate_nothing,
-    batches_allocate_nothing,
-);
+on_every_backend!(the_counter_counts, single_requests_allocate_nothing, batches_allocate_nothing,);

@@ -30,21 +30,11 @@ fn status<T: Transport>(batch: &Batch<T>, k: usize) -> Status {
 
 fn doorbells(events: &[Event]) -> usize {
     let tail = Doorbell::SQ_TAIL.address(0);
-    events
-        .iter()
-        .filter(|e| matches!(e, Event::Write { offset, .. } if *offset == tail))
-        .count()
+    events.iter().filter(|e| matches!(e, Event::Write { offset, .. } if *offset == tail)).count()
 }
 
 fn a_batch_rings_one_doorbell<B: Backend>() {
-    let (manager, link, all) = with_sas::<B>(
-        Config {
-            sq_log2: 6,
-            cq_log2: 6,
-            ..config()
-        },
-        40,
-    );
+    let (manager, link, all) = with_sas::<B>(Config { sq_log2: 6, cq_log2: 6, ..config() }, 40);
     let mut batch = manager.batch(40);
     for (n, &sa) in (0..).zip(&all) {
         // Neither these two kinds nor a deletion fit into an UPDATE4.
@@ -58,37 +48,21 @@ fn a_batch_rings_one_doorbell<B: Backend>() {
     assert_eq!(batch.submit().unwrap(), 40);
     let events = link.recorded();
     assert_eq!(doorbells(&events), 1, "{events:x?}");
-    assert_eq!(
-        events.first(),
-        Some(&Event::Fence),
-        "R40: slots before the doorbell"
-    );
+    assert_eq!(events.first(), Some(&Event::Fence), "R40: slots before the doorbell");
     batch.run(soon()).unwrap();
     assert_eq!(batch.ok_count(), 40);
     assert_eq!(manager.diff().unwrap(), []);
 }
 
 fn a_pair_each_rings_once<B: Backend>() {
-    let (manager, link, all) = with_sas::<B>(
-        Config {
-            queue_pairs: 4,
-            ..config()
-        },
-        32,
-    );
+    let (manager, link, all) = with_sas::<B>(Config { queue_pairs: 4, ..config() }, 32);
     let mut batch = manager.batch(32);
     for (n, &sa) in (0..).zip(&all) {
         batch.update(sa, hi(n, 1));
     }
     link.record();
     assert_eq!(batch.submit().unwrap(), 32);
-    assert_eq!(
-        link.recorded()
-            .iter()
-            .filter(|e| matches!(e, Event::Write { .. }))
-            .count(),
-        4
-    );
+    assert_eq!(link.recorded().iter().filter(|e| matches!(e, Event::Write { .. })).count(), 4);
     batch.run(soon()).unwrap();
     assert_eq!(batch.ok_count(), 32);
 }
@@ -103,10 +77,7 @@ fn four_updates_of_the_high_half_share_a_command<B: Backend>() {
         batch.update(sa, hi(n, 3));
     }
     batch.run(soon()).unwrap();
-    assert_eq!(
-        B::executed(link.device()),
-        Some(vec![Opcode::Update4 as u8; 8])
-    );
+    assert_eq!(B::executed(link.device()), Some(vec![Opcode::Update4 as u8; 8]));
     assert_eq!(batch.ok_count(), 32);
     for &sa in &all {
         assert_eq!(top_of(&manager, sa), (3, 0, false));
@@ -129,13 +100,7 @@ fn an_update4_advances_and_resynchronises_like_single_updates<B: Backend>() {
     let mut batch = manager.batch(8);
     let mut all = Vec::new();
     for (n, (top, lo_valid, _)) in (0..).zip(cases) {
-        let (sa, ticket) = manager
-            .add(&SaSpec {
-                top,
-                lo_valid,
-                ..esp(n)
-            })
-            .unwrap();
+        let (sa, ticket) = manager.add(&SaSpec { top, lo_valid, ..esp(n) }).unwrap();
         done(&ticket);
         batch.update(sa, hi(n, 1));
         all.push(sa);
@@ -149,11 +114,9 @@ fn an_update4_advances_and_resynchronises_like_single_updates<B: Backend>() {
 }
 
 fn bad_items_in_the_middle_do_not_touch_the_others<B: Backend>() {
-    for (policy, count) in [
-        (PathPolicy::Ring, 12),
-        (PathPolicy::Direct, 12),
-        (PathPolicy::default(), 12),
-    ] {
+    for (policy, count) in
+        [(PathPolicy::Ring, 12), (PathPolicy::Direct, 12), (PathPolicy::default(), 12)]
+    {
         let (manager, _, all) = with_sas::<B>(config(), count);
         manager.set_path_policy(policy);
         let mut batch = manager.batch(16);
@@ -162,13 +125,7 @@ fn bad_items_in_the_middle_do_not_touch_the_others<B: Backend>() {
             match n {
                 4 => batch.update(sa, hi(4, 1)),
                 5 => batch.update(sa, hi(6, 1)),
-                7 => batch.update(
-                    sa,
-                    SaUpdate {
-                        protocol: Protocol::Ah,
-                        ..hi(7, 1)
-                    },
-                ),
+                7 => batch.update(sa, SaUpdate { protocol: Protocol::Ah, ..hi(7, 1) }),
                 8 => batch.update(sa, update(&esp(8), Change::hi(1).expecting(9))),
                 9 => batch.delete(sa),
                 10 => batch.update(SaHandle::from_bits(3), hi(10, 1)),
@@ -179,10 +136,7 @@ fn bad_items_in_the_middle_do_not_touch_the_others<B: Backend>() {
         for (k, &sa) in all.iter().enumerate() {
             match k {
                 4 | 10 => assert_eq!(batch.outcome(k), Some(Err(SubmitError::NotFound))),
-                5 => assert_eq!(
-                    batch.outcome(k),
-                    Some(Err(SubmitError::WrongSpi(esp(6).spi)))
-                ),
+                5 => assert_eq!(batch.outcome(k), Some(Err(SubmitError::WrongSpi(esp(6).spi)))),
                 7 => assert_eq!(
                     batch.outcome(k),
                     Some(Err(SubmitError::WrongProtocol(Protocol::Ah)))
@@ -225,10 +179,7 @@ fn items_of_one_sa_take_effect_in_order<B: Backend>() {
         let mut batch = manager.batch(64);
         for round in 1..=20 {
             batch.update(all[0], hi(0, round));
-            batch.update(
-                all[1],
-                update(&esp(1), Change::hi(round).expecting(round - 1)),
-            );
+            batch.update(all[1], update(&esp(1), Change::hi(round).expecting(round - 1)));
         }
         batch.delete(all[0]);
         batch.update(all[0], hi(0, 99));
@@ -243,11 +194,7 @@ fn items_of_one_sa_take_effect_in_order<B: Backend>() {
 fn a_batch_may_be_larger_than_everything<B: Backend>() {
     // Larger than the rings and than the table of pending commands; each kind of item.
     for log2 in [1, 3] {
-        let config = Config {
-            sq_log2: log2,
-            cq_log2: log2,
-            ..config()
-        };
+        let config = Config { sq_log2: log2, cq_log2: log2, ..config() };
         for policy in [PathPolicy::Ring, PathPolicy::Direct] {
             let (manager, _, all) = with_sas::<B>(config.clone(), 60);
             manager.set_path_policy(policy);
@@ -270,14 +217,7 @@ fn a_batch_may_be_larger_than_everything<B: Backend>() {
 
 fn a_batch_that_finds_no_room_in_time_says_so<B: Backend>() {
     // All entries are held by tickets that nobody looks at.
-    let (manager, _, all) = with_sas::<B>(
-        Config {
-            sq_log2: 1,
-            cq_log2: 1,
-            ..config()
-        },
-        1,
-    );
+    let (manager, _, all) = with_sas::<B>(Config { sq_log2: 1, cq_log2: 1, ..config() }, 1);
     let held: Vec<_> = std::iter::from_fn(|| {
         let ticket = manager.query(all[0]).ok()?;
         done(&ticket);
@@ -286,17 +226,9 @@ fn a_batch_that_finds_no_room_in_time_says_so<B: Backend>() {
     .collect();
     let mut batch = manager.batch(1);
     batch.update(all[0], hi(0, 1));
-    let error = batch
-        .run(Instant::now() + Duration::from_millis(1))
-        .unwrap_err();
+    let error = batch.run(Instant::now() + Duration::from_millis(1)).unwrap_err();
     assert!(
-        matches!(
-            error,
-            WaitError::Timeout {
-                suspicion: Suspicion::NotSubmitted,
-                ..
-            }
-        ),
+        matches!(error, WaitError::Timeout { suspicion: Suspicion::NotSubmitted, .. }),
         "{error}"
     );
     assert_eq!(batch.outcome(0), None);
@@ -317,20 +249,13 @@ fn a_reset_in_the_middle_leaves_every_item_with_an_outcome<B: Backend>() {
     link.relax();
     let report = manager.recover(Verify::All).unwrap();
     assert_eq!((report.restored, report.differences), (60, vec![]));
-    assert!(
-        report.aborted >= 1,
-        "at least the one whose completion was never made"
-    );
+    assert!(report.aborted >= 1, "at least the one whose completion was never made");
     batch.run(soon()).unwrap();
     for (k, &sa) in all.iter().enumerate() {
         let settled = batch.outcome(k).unwrap().unwrap();
         let high = top_of(&manager, sa).0;
         // Aborted: the restore put back what was known before.
-        assert_eq!(
-            high,
-            if settled == Settled::Aborted { 0 } else { 7 },
-            "item {k}"
-        );
+        assert_eq!(high, if settled == Settled::Aborted { 0 } else { 7 }, "item {k}");
     }
     assert_eq!(batch.ok_count(), 60 - report.aborted);
     assert_eq!(manager.diff().unwrap(), []);

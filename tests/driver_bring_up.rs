@@ -30,13 +30,7 @@ fn works<B: Backend>(manager: &Manager<B>) {
 }
 
 fn a_device_that_a_crashed_process_left_running_is_taken_over<B: Backend>() {
-    let (first, link) = open::<B>(
-        small(),
-        Config {
-            queue_pairs: 4,
-            ..config()
-        },
-    );
+    let (first, link) = open::<B>(small(), Config { queue_pairs: 4, ..config() });
     let (_, ticket) = first.add(&esp(7)).unwrap();
     done(&ticket);
     let old = regs::global(&link, Global::INSTANCE);
@@ -44,16 +38,8 @@ fn a_device_that_a_crashed_process_left_running_is_taken_over<B: Backend>() {
     std::mem::forget(ticket);
     let second = open_on::<B>(&link, config());
     let new = regs::global(&link, Global::INSTANCE);
-    assert_ne!(
-        old & 0x7F,
-        new & 0x7F,
-        "late doorbells of the old instance are dropped (R47)"
-    );
-    assert_eq!(
-        second.read_table().unwrap(),
-        [],
-        "nothing of the old one is left"
-    );
+    assert_ne!(old & 0x7F, new & 0x7F, "late doorbells of the old instance are dropped (R47)");
+    assert_eq!(second.read_table().unwrap(), [], "nothing of the old one is left");
     works::<B>(&second);
     assert_eq!(B::iommu_faults(link.device()).unwrap_or(0), 0);
 }
@@ -65,10 +51,7 @@ fn a_pair_in_error_is_taken_over<B: Backend>() {
     let (_, ticket) = first.add(&esp(1)).unwrap();
     let failed = ticket.wait_default();
     assert!(
-        matches!(
-            failed,
-            Err(WaitError::Device(Error::QueuePair { pair: 0, .. }))
-        ),
+        matches!(failed, Err(WaitError::Device(Error::QueuePair { pair: 0, .. }))),
         "{failed:?}"
     );
     crash::<B>(first);
@@ -79,8 +62,7 @@ fn a_pair_in_error_is_taken_over<B: Backend>() {
 
 fn a_fatal_device_is_taken_over<B: Backend>() {
     let (first, link) = open::<B>(small(), config());
-    misbehave!(B, link, |faults| faults.fatal =
-        Some(Fatal { cause: 2, info: 3 }));
+    misbehave!(B, link, |faults| faults.fatal = Some(Fatal { cause: 2, info: 3 }));
     link.relax();
     assert_eq!(first.diff(), Err(Error::Fatal { cause: 2, info: 3 }));
     crash::<B>(first);
@@ -98,13 +80,7 @@ fn only(events: &[Event], what: &str, is: impl Fn(&Event) -> bool) -> usize {
 fn start_and_stop_are_in_the_safe_order<B: Backend>() {
     let link = Recorder::new(B::plug(small()));
     link.record();
-    let manager = open_on::<B>(
-        &link,
-        Config {
-            interrupts: true,
-            ..config()
-        },
-    );
+    let manager = open_on::<B>(&link, Config { interrupts: true, ..config() });
     let up = link.recorded();
     let control = Global::CONTROL.address(0);
     let enable = QueuePair::QP_CTRL.address(0);
@@ -112,9 +88,7 @@ fn start_and_stop_are_in_the_safe_order<B: Backend>() {
     let order = [
         only(&up, "bus master off", |e| *e == Event::BusMaster(false)),
         only(&up, "reset", |e| *e == Event::Reset),
-        up.iter()
-            .position(|e| matches!(e, Event::Memory(_)))
-            .unwrap(),
+        up.iter().position(|e| matches!(e, Event::Memory(_))).unwrap(),
         only(
             &up,
             "INSTANCE",
@@ -146,13 +120,7 @@ fn start_and_stop_are_in_the_safe_order<B: Backend>() {
 
 fn nothing_is_left_behind<B: Backend>() {
     for close in [false, true] {
-        let (manager, link) = open::<B>(
-            small(),
-            Config {
-                queue_pairs: 4,
-                ..config()
-            },
-        );
+        let (manager, link) = open::<B>(small(), Config { queue_pairs: 4, ..config() });
         works::<B>(&manager);
         if let Some(mapped) = B::mappings(link.device()) {
             assert_eq!(mapped, 8, "two rings a pair");
@@ -188,10 +156,7 @@ fn late_stores_of_an_old_instance_do_nothing<B: Backend>() {
         .collect();
     assert!(doorbells.len() >= 2);
     crash::<B>(first);
-    let config = Config {
-        start: 1 << 20,
-        ..config()
-    };
+    let config = Config { start: 1 << 20, ..config() };
     let second = open_on::<B>(&link, config);
     for event in doorbells {
         if let Event::Write { offset, value } = event {
@@ -208,11 +173,7 @@ fn late_stores_of_an_old_instance_do_nothing<B: Backend>() {
 
 fn what_is_no_device_of_ours_is_refused<B: Backend>() {
     let link = Recorder::new(B::plug(small()));
-    let attempt = || {
-        SaManager::open(link.clone(), quick())
-            .map(drop)
-            .unwrap_err()
-    };
+    let attempt = || SaManager::open(link.clone(), quick()).map(drop).unwrap_err();
     let id = Global::ID.address(0);
     let hash = Global::ABI_HASH.address(0);
     let compat = Global::COMPAT_HASH.address(0);
@@ -241,11 +202,7 @@ fn what_is_no_device_of_ours_is_refused<B: Backend>() {
         (Global::ALGS, u32::MAX),
     ] {
         link.lie(register.address(0), value);
-        assert!(
-            matches!(attempt(), Error::Params(_)),
-            "{register:?} {value:#x}: {}",
-            attempt()
-        );
+        assert!(matches!(attempt(), Error::Params(_)), "{register:?} {value:#x}: {}", attempt());
         link.be_honest();
     }
     assert_eq!(regs::global(&link, Global::ID), DEVICE_ID);
@@ -254,21 +211,11 @@ fn what_is_no_device_of_ours_is_refused<B: Backend>() {
 
 fn a_device_that_does_not_get_ready_is_given_up<B: Backend>() {
     let link = Recorder::new(B::plug(small()));
-    for (reads, found) in [
-        (1, Some(DeviceState::Scrub)),
-        (4, Some(DeviceState::Fatal)),
-        (7, None),
-    ] {
+    for (reads, found) in [(1, Some(DeviceState::Scrub)), (4, Some(DeviceState::Fatal)), (7, None)]
+    {
         link.lie(Global::STATUS.address(0), reads);
-        let error = SaManager::open(link.clone(), quick())
-            .map(drop)
-            .unwrap_err();
-        let Error::State {
-            found: seen,
-            expected,
-            waited,
-        } = error
-        else {
+        let error = SaManager::open(link.clone(), quick()).map(drop).unwrap_err();
+        let Error::State { found: seen, expected, waited } = error else {
             panic!("{error}");
         };
         assert_eq!((seen, expected), (found, DeviceState::Ready));
@@ -279,21 +226,12 @@ fn a_device_that_does_not_get_ready_is_given_up<B: Backend>() {
 
 fn a_device_that_does_not_keep_its_configuration_is_refused<B: Backend>() {
     // It would read and write elsewhere.
-    for register in [
-        QueuePair::SQ_BASE,
-        QueuePair::CQ_BASE,
-        QueuePair::RING_SIZE,
-        QueuePair::START,
-    ] {
+    for register in [QueuePair::SQ_BASE, QueuePair::CQ_BASE, QueuePair::RING_SIZE, QueuePair::START]
+    {
         let link = Recorder::new(B::plug(small()));
         link.lie(register.address(0), 0x4000);
-        let error = SaManager::open(link.clone(), quick())
-            .map(drop)
-            .unwrap_err();
-        assert!(
-            matches!(error, Error::Config { .. }),
-            "{register:?}: {error}"
-        );
+        let error = SaManager::open(link.clone(), quick()).map(drop).unwrap_err();
+        assert!(matches!(error, Error::Config { .. }), "{register:?}: {error}");
         assert_eq!(B::mappings(link.device()).unwrap_or(0), 0);
     }
 }
@@ -301,47 +239,18 @@ fn a_device_that_does_not_keep_its_configuration_is_refused<B: Backend>() {
 fn wishes_that_the_device_cannot_fulfil_are_refused<B: Backend>() {
     let link = Recorder::new(B::plug(small()));
     let wishes = [
-        Config {
-            queue_pairs: 0,
-            ..config()
-        },
-        Config {
-            queue_pairs: 5,
-            ..config()
-        },
-        Config {
-            sq_log2: 0,
-            ..config()
-        },
-        Config {
-            sq_log2: 11,
-            ..config()
-        },
-        Config {
-            cq_log2: 0,
-            ..config()
-        },
-        Config {
-            cq_log2: 11,
-            ..config()
-        },
-        Config {
-            start: 8,
-            ..config()
-        },
-        Config {
-            max_sas: Some(0),
-            ..config()
-        },
-        Config {
-            max_sas: Some(65),
-            ..config()
-        },
+        Config { queue_pairs: 0, ..config() },
+        Config { queue_pairs: 5, ..config() },
+        Config { sq_log2: 0, ..config() },
+        Config { sq_log2: 11, ..config() },
+        Config { cq_log2: 0, ..config() },
+        Config { cq_log2: 11, ..config() },
+        Config { start: 8, ..config() },
+        Config { max_sas: Some(0), ..config() },
+        Config { max_sas: Some(65), ..config() },
     ];
     for wish in wishes {
-        let error = SaManager::open(link.clone(), wish.clone())
-            .map(drop)
-            .unwrap_err();
+        let error = SaManager::open(link.clone(), wish.clone()).map(drop).unwrap_err();
         assert!(matches!(error, Error::Config { .. }), "{wish:?}: {error}");
         assert!(std::error::Error::source(&error).is_none());
     }

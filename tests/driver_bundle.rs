@@ -8,11 +8,7 @@ use support::*;
 
 /// Bundles of 64 rows, with rings as small as they can be, or not.
 fn rings() -> [Config; 2] {
-    let tiny = Config {
-        sq_log2: 1,
-        cq_log2: 1,
-        ..config()
-    };
+    let tiny = Config { sq_log2: 1, cq_log2: 1, ..config() };
     [config(), tiny]
 }
 
@@ -54,26 +50,16 @@ fn a_bundle_is_two_rows_behind_one_handle<B: Backend>() {
         done(&manager.delete(sa).unwrap());
         assert_eq!(manager.read_table().unwrap(), []);
         assert_eq!((manager.room(), manager.stats().keys), (room, 0));
-        assert_eq!(
-            manager.delete(second.handle).err(),
-            Some(SubmitError::NotFound)
-        );
+        assert_eq!(manager.delete(second.handle).err(), Some(SubmitError::NotFound));
     }
 }
 
 fn what_is_no_bundle_is_refused<B: Backend>() {
     let (manager, _) = open::<B>(small(), config());
     let room = manager.room();
-    let other_way = SaSpec {
-        direction: Direction::Out,
-        ..ah(1)
-    };
-    for (first, second) in [
-        (esp(1), esp(2)),
-        (ah(1), ah(2)),
-        (ah(1), esp(1)),
-        (esp(1), other_way),
-    ] {
+    let other_way = SaSpec { direction: Direction::Out, ..ah(1) };
+    for (first, second) in [(esp(1), esp(2)), (ah(1), ah(2)), (ah(1), esp(1)), (esp(1), other_way)]
+    {
         let refused = manager.add_bundle(&first, &second).err();
         assert_eq!(refused, Some(SubmitError::Bundle));
     }
@@ -81,18 +67,9 @@ fn what_is_no_bundle_is_refused<B: Backend>() {
 }
 
 fn one_free_slot_is_not_room_for_a_bundle<B: Backend>() {
-    let (manager, _) = open::<B>(
-        small(),
-        Config {
-            max_sas: Some(3),
-            ..config()
-        },
-    );
+    let (manager, _) = open::<B>(small(), Config { max_sas: Some(3), ..config() });
     bundle(&manager, 1);
-    assert_eq!(
-        manager.add_bundle(&esp(2), &ah(2)).err(),
-        Some(SubmitError::TableFull)
-    );
+    assert_eq!(manager.add_bundle(&esp(2), &ah(2)).err(), Some(SubmitError::TableFull));
     done(&manager.add(&esp(3)).unwrap().1);
     assert_eq!(manager.room(), 0);
 }
@@ -108,11 +85,7 @@ fn the_failure_of_either_half_deletes_the_other<B: Backend>() {
             calm(&manager);
             assert_eq!(manager.read_table().unwrap(), [], "half {failing}");
             assert_eq!(manager.diff().unwrap(), [], "half {failing}");
-            assert_eq!(
-                (manager.room(), manager.stats().keys),
-                (room, 0),
-                "half {failing}"
-            );
+            assert_eq!((manager.room(), manager.stats().keys), (room, 0), "half {failing}");
             assert_eq!(manager.delete(sa).err(), Some(SubmitError::NotFound));
             drop(ticket);
             assert_eq!(manager.stats().pending, 0);
@@ -123,16 +96,9 @@ fn the_failure_of_either_half_deletes_the_other<B: Backend>() {
 fn slots_of_a_bundle_wait_for_each_other<B: Backend>() {
     // One half's deletion fails for a while: neither slot is used before both are gone.
     for failing in [1, 2] {
-        let (manager, link) = open::<B>(
-            small(),
-            Config {
-                max_sas: Some(2),
-                ..config()
-            },
-        );
+        let (manager, link) = open::<B>(small(), Config { max_sas: Some(2), ..config() });
         let sa = bundle(&manager, 1);
-        misbehave!(B, link, |faults| faults.verify_delete =
-            Trigger::Nth(failing));
+        misbehave!(B, link, |faults| faults.verify_delete = Trigger::Nth(failing));
         done(&manager.delete(sa).unwrap());
         assert_eq!(manager.room(), 0, "half {failing}");
         assert_eq!(manager.add(&esp(9)).err(), Some(SubmitError::TableFull));
@@ -151,9 +117,7 @@ fn esp_is_never_live_before_its_ah<B: Backend>() {
         done(&other.1);
         for filled in 0..4 {
             misbehave!(B, link, |faults| faults.stuck = Stuck::UntilReset);
-            let busy: Vec<_> = (0..filled)
-                .filter_map(|_| manager.query(other.0).ok())
-                .collect();
+            let busy: Vec<_> = (0..filled).filter_map(|_| manager.query(other.0).ok()).collect();
             let added = manager.add_bundle(&esp(1), &ah(1));
             B::misbehave(link.device(), |faults| faults.stuck = Stuck::No);
             let Ok((sa, ticket)) = added else {
@@ -165,13 +129,9 @@ fn esp_is_never_live_before_its_ah<B: Backend>() {
             while ticket.poll().is_none() && Instant::now() < ready {
                 let live = |protocol| {
                     let rows = manager.read_table().unwrap();
-                    rows.iter()
-                        .any(|row| row.protocol == protocol && row.peer.is_some())
+                    rows.iter().any(|row| row.protocol == protocol && row.peer.is_some())
                 };
-                assert!(
-                    !live(Protocol::Esp) || live(Protocol::Ah),
-                    "after {filled} commands"
-                );
+                assert!(!live(Protocol::Esp) || live(Protocol::Ah), "after {filled} commands");
                 link.relax();
             }
             done(&ticket);

@@ -23,20 +23,14 @@ fn victim() -> (Victim, Recorder<Sim<Hostile>>, SaHandle) {
     config.timeouts.queue_pair = Duration::ZERO;
     let (manager, link) = hostile(config);
     manager.set_path_policy(PathPolicy::Ring);
-    let (sa, ticket) = manager
-        .add(&SaSpec {
-            top: Top::new(0, 0x8000_0000),
-            ..esp(1)
-        })
-        .unwrap();
+    let (sa, ticket) = manager.add(&SaSpec { top: Top::new(0, 0x8000_0000), ..esp(1) }).unwrap();
     done(&ticket);
     drop(ticket);
     (manager, link, sa)
 }
 
 fn tamper(link: &Recorder<Sim<Hostile>>, touch: impl FnMut(u64, Bytes) -> Bytes + Send + 'static) {
-    link.device()
-        .with_device(|device| device.touch = Some(Box::new(touch)));
+    link.device().with_device(|device| device.touch = Some(Box::new(touch)));
 }
 
 fn behave(link: &Recorder<Sim<Hostile>>) {
@@ -64,17 +58,10 @@ fn evidence(manager: &Victim) -> Option<Violation> {
 /// After a violation nothing is submitted, and a reset puts everything right.
 #[track_caller]
 fn recovers(manager: &Victim, link: &Recorder<Sim<Hostile>>, sa: SaHandle) {
-    assert_eq!(
-        manager.query(sa).err(),
-        Some(SubmitError::Closed),
-        "no more is submitted"
-    );
+    assert_eq!(manager.query(sa).err(), Some(SubmitError::Closed), "no more is submitted");
     behave(link);
     let report = manager.recover(Verify::All).unwrap();
-    assert_eq!(
-        (report.restored, report.lost, report.differences),
-        (1, vec![], vec![])
-    );
+    assert_eq!((report.restored, report.lost, report.differences), (1, vec![], vec![]));
     assert_eq!(evidence(manager), None);
     done(&manager.query(sa).unwrap());
     assert_eq!(manager.stats().in_flight, 0);
@@ -136,15 +123,8 @@ fn is_the_devices_word(kind: Kind, bit: usize) -> bool {
 
 #[test]
 fn every_flipped_bit_is_recognised_or_the_devices_word() {
-    let kinds = [
-        Kind::Add,
-        Kind::Hi,
-        Kind::Top,
-        Kind::Update4,
-        Kind::Delete,
-        Kind::Query,
-        Kind::Resolve,
-    ];
+    let kinds =
+        [Kind::Add, Kind::Hi, Kind::Top, Kind::Update4, Kind::Delete, Kind::Query, Kind::Resolve];
     for kind in kinds {
         for bit in 0..128 {
             let (manager, link, sa) = victim();
@@ -201,22 +181,10 @@ fn each_broken_promise_has_its_name() {
     let cases = [
         (Broken::Status, broken_by(with(14, 21), Kind::Hi)),
         (Broken::Status, broken_by(with(14, 0xFF), Kind::Add)),
-        (
-            Broken::StatusImpossible,
-            broken_by(with(14, Status::Items as u8), Kind::Hi),
-        ),
-        (
-            Broken::StatusImpossible,
-            broken_by(with(14, Status::BadPair as u8), Kind::Query),
-        ),
-        (
-            Broken::StatusImpossible,
-            broken_by(with(14, Status::Verify as u8), Kind::Hi),
-        ),
-        (
-            Broken::Opcode,
-            broken_by(with(14, Status::Stage as u8), Kind::Hi),
-        ),
+        (Broken::StatusImpossible, broken_by(with(14, Status::Items as u8), Kind::Hi)),
+        (Broken::StatusImpossible, broken_by(with(14, Status::BadPair as u8), Kind::Query)),
+        (Broken::StatusImpossible, broken_by(with(14, Status::Verify as u8), Kind::Hi)),
+        (Broken::Opcode, broken_by(with(14, Status::Stage as u8), Kind::Hi)),
         (Broken::SqHead, broken_by(with(13, 0x40), Kind::Hi)),
         // Back by one, and on by one: neither was told.
         (
@@ -243,14 +211,8 @@ fn each_broken_promise_has_its_name() {
         (Broken::Result, broken_by(with(0, 0x77), Kind::Add)),
         (Broken::Result, broken_by(with(4, 9), Kind::Hi)),
         (Broken::Result, broken_by(with(7, 1), Kind::Update4)),
-        (
-            Broken::CookieNotPending,
-            broken_by(with(10, 0x40), Kind::Hi),
-        ),
-        (
-            Broken::CookieNotPending,
-            broken_by(with(11, 0x80), Kind::Hi),
-        ),
+        (Broken::CookieNotPending, broken_by(with(10, 0x40), Kind::Hi)),
+        (Broken::CookieNotPending, broken_by(with(11, 0x80), Kind::Hi)),
         (Broken::CookieUnknown, broken_by(with(8, 0x3F), Kind::Hi)),
     ];
     for (k, (expected, found)) in cases.into_iter().enumerate() {
@@ -286,11 +248,7 @@ fn a_statuss_result_must_fit_the_command() {
         (Status::Verify, 1, 0, Kind::Add),
     ] {
         let found = broken_by(said(status, result, info), kind);
-        assert_eq!(
-            found,
-            Some(Broken::Result),
-            "{status} {result:#x} for {kind:?}"
-        );
+        assert_eq!(found, Some(Broken::Result), "{status} {result:#x} for {kind:?}");
     }
 }
 
@@ -298,8 +256,7 @@ fn a_completion_comes_once<B: Backend>() {
     let (manager, link) = open::<B>(small(), config());
     let (sa, ticket) = manager.add(&esp(1)).unwrap();
     done(&ticket);
-    misbehave!(B, link, |faults| faults.duplicate_completion =
-        Trigger::next());
+    misbehave!(B, link, |faults| faults.duplicate_completion = Trigger::next());
     drop(manager.query(sa).unwrap());
     for _ in 0..50 {
         manager.poll();
@@ -307,13 +264,7 @@ fn a_completion_comes_once<B: Backend>() {
     }
     let found = manager.diff();
     assert!(
-        matches!(
-            found,
-            Err(Error::Protocol(Violation {
-                broken: Broken::CookieNotPending,
-                ..
-            }))
-        ),
+        matches!(found, Err(Error::Protocol(Violation { broken: Broken::CookieNotPending, .. }))),
         "{found:?}"
     );
     assert_eq!(manager.recover(Verify::All).unwrap().restored, 1);
@@ -323,10 +274,7 @@ fn a_completion_comes_once<B: Backend>() {
 #[test]
 fn garbage_never_moves_the_shadow() {
     const ROUNDS: u32 = 100_000;
-    let seed = std::env::var("SEED")
-        .ok()
-        .and_then(|s| s.parse().ok())
-        .unwrap_or(0xBAD_C0DE);
+    let seed = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0xBAD_C0DE);
     eprintln!("SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let (manager, link, sa) = victim();
@@ -336,8 +284,7 @@ fn garbage_never_moves_the_shadow() {
     for round in 0..ROUNDS {
         // Something is under way that never completes, so that cookies can be guessed.
         if manager.stats().in_flight == 0 {
-            link.device()
-                .with_device(|device| device.model.faults_mut().stuck = Stuck::UntilReset);
+            link.device().with_device(|device| device.model.faults_mut().stuck = Stuck::UntilReset);
             drop(manager.query(sa).unwrap());
             drop(manager.update(sa, hi(1, 7)).unwrap());
             drop(manager.add(&esp(5)).unwrap());
@@ -349,9 +296,7 @@ fn garbage_never_moves_the_shadow() {
             1 => forged[12..].copy_from_slice(&last[12..]),
             2 => forged[8..12].copy_from_slice(&random.u32(..64).to_le_bytes()),
             _ => {
-                let seen = link
-                    .device()
-                    .with_device(|device| device.seen.last().copied());
+                let seen = link.device().with_device(|device| device.seen.last().copied());
                 forged = seen.unwrap_or(forged);
                 forged[random.usize(..16)] ^= 1 << random.u8(..8);
             }
@@ -367,11 +312,7 @@ fn garbage_never_moves_the_shadow() {
             resets += 1;
             behave(&link);
             let report = manager.recover(Verify::Sample).unwrap();
-            assert_eq!(
-                (report.restored, report.differences),
-                (1, vec![]),
-                "round {round}"
-            );
+            assert_eq!((report.restored, report.differences), (1, vec![]), "round {round}");
         }
         assert_eq!(top_of(&manager, sa), known, "round {round}: {forged:02x?}");
     }

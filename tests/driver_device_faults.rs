@@ -13,10 +13,7 @@ fn a_device_that_goes_is_noticed_at_once<B: Backend>() {
     let under_way = manager.query(sa).unwrap();
     misbehave!(B, link, |faults| faults.gone = true);
     // The deadline is 20 seconds away; that it is not waited for shows in the error.
-    assert_eq!(
-        under_way.wait_default(),
-        Err(WaitError::Device(Error::Gone))
-    );
+    assert_eq!(under_way.wait_default(), Err(WaitError::Device(Error::Gone)));
     assert_eq!(manager.stats().timeouts, 0);
     assert_eq!(manager.caps(), Err(Error::Gone));
     assert_eq!(manager.diff(), Err(Error::Gone));
@@ -28,26 +25,16 @@ fn a_fatal_device_says_why<B: Backend>() {
     let (manager, link) = open::<B>(small(), config());
     let (sa, ticket) = manager.add(&esp(1)).unwrap();
     done(&ticket);
-    misbehave!(B, link, |faults| faults.fatal =
-        Some(Fatal { cause: 1, info: 77 }));
+    misbehave!(B, link, |faults| faults.fatal = Some(Fatal { cause: 1, info: 77 }));
     let failed = manager.query(sa).unwrap().wait_default();
-    assert_eq!(
-        failed,
-        Err(WaitError::Device(Error::Fatal { cause: 1, info: 77 }))
-    );
+    assert_eq!(failed, Err(WaitError::Device(Error::Fatal { cause: 1, info: 77 })));
     assert_eq!(manager.recover(Verify::All).unwrap().restored, 1);
     assert_eq!(manager.diff().unwrap(), []);
 }
 
 fn a_pair_in_error_stops_only_itself<B: Backend>() {
     // R26.
-    let (manager, link) = open::<B>(
-        small(),
-        Config {
-            queue_pairs: 2,
-            ..config()
-        },
-    );
+    let (manager, link) = open::<B>(small(), Config { queue_pairs: 2, ..config() });
     manager.set_path_policy(PathPolicy::Ring);
     let all = [0, 1].map(|n| {
         let (sa, ticket) = manager.add(&esp(n)).unwrap();

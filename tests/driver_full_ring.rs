@@ -9,12 +9,7 @@ use support::*;
 /// Rings of `1 << log2`, whose indexes wrap soon.
 fn wrapping(log2: u32) -> Config {
     let unit = 2u32 << log2;
-    Config {
-        sq_log2: log2,
-        cq_log2: log2,
-        start: 0u32.wrapping_sub(4 * unit),
-        ..config()
-    }
+    Config { sq_log2: log2, cq_log2: log2, start: 0u32.wrapping_sub(4 * unit), ..config() }
 }
 
 /// Tries again as long as there is no room.
@@ -43,10 +38,9 @@ fn a_full_ring_refuses_and_loses_nothing<B: Backend>() {
             let mut tickets = Vec::new();
             misbehave!(B, link, |faults| faults.stuck = Stuck::UntilReset);
             let refused = loop {
-                match manager.update(
-                    sa,
-                    update(&esp(1), Change::top(Top::new(round, tickets.len() as u32))),
-                ) {
+                match manager
+                    .update(sa, update(&esp(1), Change::top(Top::new(round, tickets.len() as u32))))
+                {
                     Ok(ticket) => tickets.push(ticket),
                     Err(refused) => break refused,
                 }
@@ -96,11 +90,7 @@ fn a_gap_alone_does_not_stop_the_ring<B: Backend>() {
 }
 
 fn direct_doorbells_go_round<B: Backend>() {
-    let params = Params {
-        direct_log2: 1,
-        stage_log2: 1,
-        ..small()
-    };
+    let params = Params { direct_log2: 1, stage_log2: 1, ..small() };
     let (manager, link) = open::<B>(params, config());
     manager.set_path_policy(PathPolicy::Direct);
     let all: Vec<_> = (0..4)
@@ -112,19 +102,10 @@ fn direct_doorbells_go_round<B: Backend>() {
         .collect();
     for round in 1..100 {
         link.record();
-        let tickets: Vec<_> = (0..)
-            .zip(&all)
-            .map(|(n, &sa)| manager.update(sa, hi(n, round)).unwrap())
-            .collect();
-        let staged = link
-            .recorded()
-            .iter()
-            .filter(|e| matches!(e, Event::Staged { .. }))
-            .count();
-        assert_eq!(
-            staged, 2,
-            "two entries and two buffers; the others go by ring (R19)"
-        );
+        let tickets: Vec<_> =
+            (0..).zip(&all).map(|(n, &sa)| manager.update(sa, hi(n, round)).unwrap()).collect();
+        let staged = link.recorded().iter().filter(|e| matches!(e, Event::Staged { .. })).count();
+        assert_eq!(staged, 2, "two entries and two buffers; the others go by ring (R19)");
         for ticket in &tickets {
             done(ticket);
         }
@@ -148,11 +129,7 @@ fn deletions_wait_for_room_and_are_all_carried_out<B: Backend>() {
             match manager.delete(sa) {
                 Ok(ticket) => break ticket,
                 Err(SubmitError::Full) => {
-                    done(
-                        &tickets
-                            .pop_front()
-                            .expect("held tickets are why it is full"),
-                    );
+                    done(&tickets.pop_front().expect("held tickets are why it is full"));
                 }
                 Err(other) => panic!("{other}"),
             }

@@ -33,10 +33,7 @@ impl Needle {
         for (to, from) in key[4..28].iter_mut().zip(&self.0) {
             *to = !from;
         }
-        let spec = SaSpec {
-            keys: KeyMaterial::new([1, 2, 3, 4], &key).unwrap(),
-            ..esp(n)
-        };
+        let spec = SaSpec { keys: KeyMaterial::new([1, 2, 3, 4], &key).unwrap(), ..esp(n) };
         key.fill(0);
         std::hint::black_box(&mut key);
         spec
@@ -66,9 +63,7 @@ impl Needle {
                 let is_key = |bytes: &[u8]| bytes.iter().zip(&self.0).all(|(a, b)| *a == !b);
                 let hits = window[..len].windows(24).enumerate();
                 let hits = hits.filter(|(_, bytes)| read && is_key(bytes));
-                let places = hits
-                    .map(|(k, _)| at + k as u64)
-                    .filter(|place| !own.contains(place));
+                let places = hits.map(|(k, _)| at + k as u64).filter(|place| !own.contains(place));
                 found.extend(places.map(|_| line.to_owned()));
                 // What is found must not be found again here.
                 window.fill(0);
@@ -135,10 +130,7 @@ fn no_key_survives_close_or_drop<B: Backend>() {
         assert!(needle.places().len() >= 4, "vault twice, row, ring");
         if close {
             let error = manager.close().unwrap_err();
-            assert!(
-                matches!(error, Error::QueuePairTimeout { .. }),
-                "it is stuck: {error}"
-            );
+            assert!(matches!(error, Error::QueuePairTimeout { .. }), "it is stuck: {error}");
             assert_eq!(needle.places(), [""; 0], "after close");
         }
         drop((ticket, manager));
@@ -166,18 +158,13 @@ fn a_failed_add_leaves_no_key<B: Backend>() {
 
 fn keys_are_locked_and_not_dumped<B: Backend>() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let locked = Config {
-        key_memory: KeyMemory::Locked,
-        ..config()
-    };
+    let locked = Config { key_memory: KeyMemory::Locked, ..config() };
     let vault = || {
         let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
         let flags = smaps.lines().filter(|line| line.starts_with("VmFlags:"));
         flags
             .filter(|line| {
-                ["lo", "dd", "wf"]
-                    .iter()
-                    .all(|flag| line.split(' ').any(|word| word == *flag))
+                ["lo", "dd", "wf"].iter().all(|flag| line.split(' ').any(|word| word == *flag))
             })
             .count()
     };
@@ -192,10 +179,7 @@ fn keys_are_locked_and_not_dumped<B: Backend>() {
 fn nothing_that_is_printed_holds_a_key<B: Backend>() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let (manager, _) = open::<B>(small(), config());
-    let spec = SaSpec {
-        keys: KeyMaterial::new([0xA5; 4], &[0xA5; 32]).unwrap(),
-        ..esp(1)
-    };
+    let spec = SaSpec { keys: KeyMaterial::new([0xA5; 4], &[0xA5; 32]).unwrap(), ..esp(1) };
     let (sa, ticket) = manager.add(&spec).unwrap();
     let printed = [
         format!("{spec:?} {:?} {sa:?}", spec.keys),

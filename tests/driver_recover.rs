@@ -18,10 +18,7 @@ fn fill<T: Transport>(manager: &SaManager<T>, count: u32) -> Vec<SaHandle> {
 
 fn a_restore_keeps_handles_and_newest_tops<B: Backend>() {
     for live in [1, 64, 4096] {
-        let params = Params {
-            sa_capacity: 4096,
-            ..small()
-        };
+        let params = Params { sa_capacity: 4096, ..small() };
         let (manager, _) = open::<B>(params, config());
         let all = fill(&manager, live);
         for (n, &sa) in (0..).zip(&all) {
@@ -30,14 +27,8 @@ fn a_restore_keeps_handles_and_newest_tops<B: Backend>() {
         }
         let before = manager.read_table().unwrap();
         let report = manager.recover(Verify::All).unwrap();
-        assert_eq!(
-            (report.restored, report.verified),
-            (live as usize, live as usize)
-        );
-        assert_eq!(
-            (report.lost, report.differences, report.aborted),
-            (vec![], vec![], 0)
-        );
+        assert_eq!((report.restored, report.verified), (live as usize, live as usize));
+        assert_eq!((report.lost, report.differences, report.aborted), (vec![], vec![], 0));
         assert_eq!(manager.read_table().unwrap(), before);
         assert_eq!(manager.diff().unwrap(), []);
         // And it goes on as before.
@@ -48,16 +39,8 @@ fn a_restore_keeps_handles_and_newest_tops<B: Backend>() {
 
 fn a_table_of_a_million_rows_is_put_back<B: Backend>() {
     const ROWS: u32 = 1 << 20;
-    let params = Params {
-        sa_capacity: ROWS,
-        ring_log2: 12,
-        ..small()
-    };
-    let config = Config {
-        sq_log2: 12,
-        cq_log2: 12,
-        ..config()
-    };
+    let params = Params { sa_capacity: ROWS, ring_log2: 12, ..small() };
+    let config = Config { sq_log2: 12, cq_log2: 12, ..config() };
     let (manager, link) = open::<B>(params, config);
     manager.set_path_policy(PathPolicy::Ring);
     let mut last = None;
@@ -112,14 +95,8 @@ fn commands_under_way_settle_as_aborted<B: Backend>() {
         }
         assert_eq!((report.restored, report.aborted), (2, 5));
         assert_eq!(top_of(&manager, all[0]), (0, 1, true));
-        assert_eq!(
-            manager.update(all[1], hi(1, 1)).err(),
-            Some(SubmitError::NotFound)
-        );
-        assert_eq!(
-            manager.update(added, hi(9, 1)).err(),
-            Some(SubmitError::NotFound)
-        );
+        assert_eq!(manager.update(all[1], hi(1, 1)).err(), Some(SubmitError::NotFound));
+        assert_eq!(manager.update(added, hi(9, 1)).err(), Some(SubmitError::NotFound));
         assert_eq!(manager.diff().unwrap(), []);
         let stats = manager.stats();
         assert_eq!((stats.in_flight, stats.pending, stats.keys), (0, 0, 2));
@@ -128,11 +105,7 @@ fn commands_under_way_settle_as_aborted<B: Backend>() {
 }
 
 fn a_bundle_that_is_half_way_is_no_bundle_afterwards<B: Backend>() {
-    let tiny = Config {
-        sq_log2: 1,
-        cq_log2: 1,
-        ..config()
-    };
+    let tiny = Config { sq_log2: 1, cq_log2: 1, ..config() };
     for (config, cut) in [(config(), 0), (config(), 1), (tiny.clone(), 0), (tiny, 1)] {
         let (manager, link) = open::<B>(small(), config);
         let room = manager.room();
@@ -163,10 +136,7 @@ fn a_refused_sa_is_lost_by_name<B: Backend>() {
     let report = manager.recover(Verify::All).unwrap();
     assert_eq!((report.restored, report.lost), (2, vec![all[1]]));
     assert_eq!(manager.state(all[1]), Some(State::Lost));
-    assert_eq!(
-        manager.update(all[1], hi(1, 1)).err(),
-        Some(SubmitError::Lost)
-    );
+    assert_eq!(manager.update(all[1], hi(1, 1)).err(), Some(SubmitError::Lost));
     assert_eq!(manager.stats().lost, 1);
     done(&manager.delete(all[1]).unwrap());
     assert_eq!((manager.room(), manager.stats().keys), (room + 1, 2));
@@ -208,10 +178,7 @@ fn a_failed_restore_forgets_nothing<B: Backend>() {
         misbehave!(B, link, |faults| faults.fail_read = Trigger::Nth(nth));
         let failed = manager.recover(Verify::All);
         assert!(matches!(failed, Err(Error::QueuePair { .. })), "{failed:?}");
-        assert_eq!(
-            manager.update(all[0], hi(0, 1)).err(),
-            Some(SubmitError::Closed)
-        );
+        assert_eq!(manager.update(all[0], hi(0, 1)).err(), Some(SubmitError::Closed));
         let report = manager.recover(Verify::All).unwrap();
         assert_eq!((report.restored, report.lost), (40, vec![]));
     }
@@ -240,10 +207,7 @@ fn every_instance_begins_elsewhere<B: Backend>() {
         }
         manager.recover(Verify::Sample).unwrap();
         let now = instance();
-        assert!(
-            now.0 != last.0 && now.1 != last.1,
-            "{now:x?} after {last:x?}"
-        );
+        assert!(now.0 != last.0 && now.1 != last.1, "{now:x?} after {last:x?}");
         last = now;
     }
 }
@@ -252,28 +216,15 @@ fn nothing_comes_back_after_close<B: Backend>() {
     let (manager, _) = open::<B>(small(), config());
     let sa = fill(&manager, 1)[0];
     manager.close().unwrap();
-    assert_eq!(
-        manager.recover(Verify::All),
-        Err(Error::Closed),
-        "the keys are gone"
-    );
+    assert_eq!(manager.recover(Verify::All), Err(Error::Closed), "the keys are gone");
     assert_eq!(manager.add(&esp(2)).err(), Some(SubmitError::Closed));
     assert_eq!(manager.state(sa), Some(State::Free));
-    assert_eq!(
-        (manager.stats().keys, manager.read_table().unwrap().len()),
-        (0, 0)
-    );
+    assert_eq!((manager.stats().keys, manager.read_table().unwrap().len()), (0, 0));
     manager.close().unwrap();
 }
 
 fn tickets_of_other_threads_settle_while_the_device_is_reset<B: Backend>() {
-    let (manager, link) = open::<B>(
-        small(),
-        Config {
-            queue_pairs: 2,
-            ..config()
-        },
-    );
+    let (manager, link) = open::<B>(small(), Config { queue_pairs: 2, ..config() });
     let all = fill(&manager, 16);
     let stop = AtomicBool::new(false);
     let (settled, closed) = (AtomicU64::new(0), AtomicU64::new(0));

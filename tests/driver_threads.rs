@@ -30,10 +30,7 @@ fn in_threads(seed: u64, f: impl Fn(u32, &mut fastrand::Rng) + Sync) {
             for thread in 0..THREADS {
                 let f = &f;
                 inner.spawn(move || {
-                    f(
-                        thread,
-                        &mut fastrand::Rng::with_seed(seed + u64::from(thread)),
-                    )
+                    f(thread, &mut fastrand::Rng::with_seed(seed + u64::from(thread)))
                 });
             }
         });
@@ -78,21 +75,9 @@ fn quiet<T: Transport>(manager: &SaManager<T>, live: usize) {
 
 fn shapes() -> [Config; 3] {
     [
-        Config {
-            sq_log2: 1,
-            cq_log2: 1,
-            ..config()
-        },
-        Config {
-            sq_log2: 3,
-            cq_log2: 4,
-            start: 0u32.wrapping_sub(1 << 10),
-            ..config()
-        },
-        Config {
-            queue_pairs: 4,
-            ..config()
-        },
+        Config { sq_log2: 1, cq_log2: 1, ..config() },
+        Config { sq_log2: 3, cq_log2: 4, start: 0u32.wrapping_sub(1 << 10), ..config() },
+        Config { queue_pairs: 4, ..config() },
     ]
 }
 
@@ -146,13 +131,7 @@ fn threads_with_sas_of_their_own_do_not_meet<B: Backend>() {
 fn threads_that_share_sas_agree_with_the_device<B: Backend>() {
     // Few slots: a slot has its next life while requests of the last one are still on their way in.
     for (n, config) in (0..).zip(shapes()) {
-        let (manager, _) = open::<B>(
-            small(),
-            Config {
-                max_sas: Some(4),
-                ..config
-            },
-        );
+        let (manager, _) = open::<B>(small(), Config { max_sas: Some(4), ..config });
         let shared: [Mutex<Option<(u32, SaHandle)>>; 3] = Default::default();
         let oks = AtomicU64::new(0);
         in_threads(0x5EA7_0000 + n, |thread, random| {
@@ -194,23 +173,13 @@ fn threads_that_share_sas_agree_with_the_device<B: Backend>() {
         assert!(oks.load(Ordering::Relaxed) > u64::from(ROUNDS));
         let live = manager.read_table().unwrap().len();
         quiet(&manager, live);
-        assert_eq!(
-            manager.stats().lost,
-            0,
-            "an SA that lives was never said to be lost"
-        );
+        assert_eq!(manager.stats().lost, 0, "an SA that lives was never said to be lost");
         assert_eq!(manager.room(), 4 - live);
     }
 }
 
 fn batches_of_many_threads_keep_each_sas_order<B: Backend>() {
-    let (manager, _) = open::<B>(
-        small(),
-        Config {
-            queue_pairs: 2,
-            ..config()
-        },
-    );
+    let (manager, _) = open::<B>(small(), Config { queue_pairs: 2, ..config() });
     let all: Vec<_> = (0..THREADS * 4)
         .map(|n| {
             let (sa, ticket) = manager.add(&esp(n)).unwrap();
@@ -229,19 +198,11 @@ fn batches_of_many_threads_keep_each_sas_order<B: Backend>() {
                 batch.update(all[n as usize], hi(n, last[k as usize]));
             }
             batch.run(Instant::now() + Duration::from_secs(60)).unwrap();
-            assert_eq!(
-                batch.ok_count(),
-                batch.len(),
-                "thread {thread}, round {round}"
-            );
+            assert_eq!(batch.ok_count(), batch.len(), "thread {thread}, round {round}");
             batch.clear();
             for (k, last) in (0..).zip(last).filter(|&(_, last)| last != 0) {
                 let sa = all[(thread * 4 + k) as usize];
-                assert_eq!(
-                    top_of(&manager, sa).0,
-                    last,
-                    "thread {thread}, round {round}"
-                );
+                assert_eq!(top_of(&manager, sa).0, last, "thread {thread}, round {round}");
             }
         }
     });

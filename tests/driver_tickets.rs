@@ -123,15 +123,8 @@ impl<T: Transport> OnSettled for Chain<T> {
 }
 
 fn a_callback_may_submit_and_poll<B: Backend>() {
-    let (manager, link, sa) = one::<B>(Config {
-        cq_log2: 1,
-        sq_log2: 1,
-        ..config()
-    });
-    let chain = Arc::new(Chain {
-        manager: Mutex::new(None),
-        calls: 0.into(),
-    });
+    let (manager, link, sa) = one::<B>(Config { cq_log2: 1, sq_log2: 1, ..config() });
+    let chain = Arc::new(Chain { manager: Mutex::new(None), calls: 0.into() });
     let callback = manager.register(chain.clone()).unwrap();
     *chain.manager.lock().unwrap() = Some((manager.clone(), sa, callback));
     manager.query(sa).unwrap().notify(callback, 500);
@@ -153,10 +146,7 @@ impl OnSettled for Bomb {
 }
 
 fn a_callback_that_panics_stops_nobody_else<B: Backend>() {
-    let (manager, link, sa) = one::<B>(Config {
-        cq_log2: 1,
-        ..config()
-    });
+    let (manager, link, sa) = one::<B>(Config { cq_log2: 1, ..config() });
     let callback = manager.register(Arc::new(Bomb)).unwrap();
     for _ in 0..10 {
         manager.query(sa).unwrap().notify(callback, 0);
@@ -182,11 +172,7 @@ fn outcomes_that_nobody_looks_at_fill_the_table_gracefully<B: Backend>() {
                 Err(error) => break error,
             }
         };
-        assert_eq!(
-            (refused, held.len()),
-            (SubmitError::Full, 32),
-            "twice the completion ring"
-        );
+        assert_eq!((refused, held.len()), (SubmitError::Full, 32), "twice the completion ring");
         // What needs no ticket goes on; and one that goes makes room for one.
         held.pop();
         let delete = manager.delete(sa).unwrap();
@@ -200,10 +186,9 @@ fn outcomes_that_nobody_looks_at_fill_the_table_gracefully<B: Backend>() {
 fn a_stuck_device_times_out_with_a_suspicion<B: Backend>() {
     let (manager, link, sa) = one::<B>(config());
     misbehave!(B, link, |faults| faults.stuck = Stuck::UntilReset);
-    for (policy, expected) in [
-        (PathPolicy::Direct, Suspicion::NotCompleted),
-        (PathPolicy::Ring, Suspicion::NotFetched),
-    ] {
+    for (policy, expected) in
+        [(PathPolicy::Direct, Suspicion::NotCompleted), (PathPolicy::Ring, Suspicion::NotFetched)]
+    {
         manager.set_path_policy(policy);
         let other = manager.add(&esp(2)).unwrap().1;
         let failed = other.wait(soon()).unwrap_err();
@@ -224,13 +209,7 @@ fn a_completion_that_does_not_arrive_is_told_from_one_that_is_not_made<B: Backen
     let ticket = manager.query(sa).unwrap();
     let failed = ticket.wait(soon()).unwrap_err();
     assert!(
-        matches!(
-            failed,
-            WaitError::Timeout {
-                suspicion: Suspicion::DmaWrite,
-                ..
-            }
-        ),
+        matches!(failed, WaitError::Timeout { suspicion: Suspicion::DmaWrite, .. }),
         "{failed}"
     );
     manager.recover(Verify::All).unwrap();
@@ -239,13 +218,7 @@ fn a_completion_that_does_not_arrive_is_told_from_one_that_is_not_made<B: Backen
     let ticket = manager.query(sa).unwrap();
     let failed = ticket.wait(soon()).unwrap_err();
     assert!(
-        matches!(
-            failed,
-            WaitError::Timeout {
-                suspicion: Suspicion::NotCompleted,
-                ..
-            }
-        ),
+        matches!(failed, WaitError::Timeout { suspicion: Suspicion::NotCompleted, .. }),
         "{failed}"
     );
 }
@@ -253,9 +226,7 @@ fn a_completion_that_does_not_arrive_is_told_from_one_that_is_not_made<B: Backen
 fn a_late_completion_still_counts<B: Backend>() {
     let (manager, link, sa) = one::<B>(config());
     misbehave!(B, link, |faults| faults.stuck = Stuck::UntilReset);
-    let ticket = manager
-        .update(sa, update(&esp(1), Change::top(Top::new(4, 4))))
-        .unwrap();
+    let ticket = manager.update(sa, update(&esp(1), Change::top(Top::new(4, 4)))).unwrap();
     assert!(ticket.wait(soon()).is_err());
     assert_eq!(top_of(&manager, sa), (0, 1, true), "unknown is not done");
     B::misbehave(link.device(), |faults| faults.stuck = Stuck::No);
@@ -278,10 +249,7 @@ fn a_doubtful_update_is_repeated_as_a_compare_and_set<B: Backend>() {
         assert!(first.wait(soon()).is_err());
         let again = manager.update(sa, hi(1, 1)).unwrap();
         B::misbehave(link.device(), |faults| faults.stuck = Stuck::No);
-        assert!(
-            settled(&again).is_ok(),
-            "a conflict with what is wanted is success"
-        );
+        assert!(settled(&again).is_ok(), "a conflict with what is wanted is success");
         assert_eq!(top_of(&manager, sa), (1, 0, false), "executed {executed}");
         assert_eq!(manager.diff().unwrap(), []);
     }
@@ -299,14 +267,9 @@ fn a_repeated_update_never_pulls_the_device_back<B: Backend>() {
         manager.resolve(sa, 5, true).unwrap(),
     ];
     assert!(first.wait(soon()).is_err());
-    B::misbehave(link.device(), |faults| {
-        faults.drop_completion = Trigger::Never
-    });
+    B::misbehave(link.device(), |faults| faults.drop_completion = Trigger::Never);
     let again = outcome(&manager.update(sa, hi(1, 1)).unwrap());
-    assert_eq!(
-        (again.status, Top(again.result)),
-        (Status::Conflict, Top::new(2, 5))
-    );
+    assert_eq!((again.status, Top(again.result)), (Status::Conflict, Top::new(2, 5)));
     assert_eq!(top_of(&manager, sa), (2, 5, true));
     assert_eq!(manager.diff().unwrap(), []);
     drop(traffic);

@@ -50,10 +50,7 @@ fn two_slots_whose_generations_wrap<B: Backend>() {
 /// START is the last possible one, so that SQ, CQ and phase wrap in the first rounds; the direct
 /// ring of one entry turns its lap every time.
 fn four_slots_whose_ring_indices_wrap<B: Backend>() {
-    let params = Params {
-        direct_log2: 0,
-        ..Rig::<B>::small()
-    };
+    let params = Params { direct_log2: 0, ..Rig::<B>::small() };
     run::<B>(Plan {
         params,
         shape: Shape::of(10, 9).about_to_wrap(),
@@ -62,11 +59,7 @@ fn four_slots_whose_ring_indices_wrap<B: Backend>() {
 }
 
 fn sixty_four_slots_spread_over_a_large_table<B: Backend>() {
-    let params = Params {
-        sa_capacity: 1 << 20,
-        stage_log2: 6,
-        ..Rig::<B>::small()
-    };
+    let params = Params { sa_capacity: 1 << 20, stage_log2: 6, ..Rig::<B>::small() };
     run::<B>(Plan {
         params,
         shape: Shape::of(10, 10),
@@ -76,22 +69,12 @@ fn sixty_four_slots_spread_over_a_large_table<B: Backend>() {
 }
 
 fn one_stage_buffer_for_all<B: Backend>() {
-    let params = Params {
-        stage_log2: 0,
-        ..Rig::<B>::small()
-    };
-    run::<B>(Plan {
-        params,
-        handles: 4,
-        ..plan::<B>("one stage buffer", 50_000)
-    });
+    let params = Params { stage_log2: 0, ..Rig::<B>::small() };
+    run::<B>(Plan { params, handles: 4, ..plan::<B>("one stage buffer", 50_000) });
 }
 
 fn eight_threads_that_share_four_slots<B: Backend>() {
-    let params = Params {
-        queue_pairs: 8,
-        ..Rig::<B>::small()
-    };
+    let params = Params { queue_pairs: 8, ..Rig::<B>::small() };
     run::<B>(Plan {
         params,
         threads: 8,

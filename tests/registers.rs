@@ -38,10 +38,7 @@ struct Place {
 impl Place {
     fn name(&self) -> String {
         let Self { block, n, k, .. } = self;
-        format!(
-            "{block}[{n}].{}[{k}] dword {}",
-            self.register.name, self.part
-        )
+        format!("{block}[{n}].{}[{k}] dword {}", self.register.name, self.part)
     }
 
     fn defined(&self) -> u32 {
@@ -69,11 +66,7 @@ fn build() -> Params {
 /// Everything that the layout puts into one BAR, by address.
 fn places(bar: Bar, params: Params) -> HashMap<u64, Place> {
     let mut places = HashMap::new();
-    for block in LAYOUT
-        .blocks
-        .iter()
-        .filter(|b| u32::from(b.bar) == bar.number())
-    {
+    for block in LAYOUT.blocks.iter().filter(|b| u32::from(b.bar) == bar.number()) {
         let built = match block.name {
             "QueuePair" | "Doorbell" => params.queue_pairs.into(),
             "MsixTable" => u32::from(params.queue_pairs) + 1,
@@ -82,19 +75,10 @@ fn places(bar: Bar, params: Params) -> HashMap<u64, Place> {
         for (n, register) in (0..built).flat_map(|n| block.registers.iter().map(move |r| (n, r))) {
             let dwords = u32::from(register.bits) / 32;
             for at in 0..register.count * dwords {
-                let place = Place {
-                    block: block.name,
-                    n,
-                    register,
-                    k: at / dwords,
-                    part: at % dwords,
-                };
+                let place =
+                    Place { block: block.name, n, register, k: at / dwords, part: at % dwords };
                 let address = block.base + block.stride * n + register.offset + 4 * at;
-                assert!(
-                    places.insert(address.into(), place).is_none(),
-                    "{}",
-                    place.name()
-                );
+                assert!(places.insert(address.into(), place).is_none(), "{}", place.name());
             }
         }
     }
@@ -142,11 +126,7 @@ fn assert_as_after_reset<B: Backend>(rig: &Rig<B>, except: &[&str]) {
 
 fn bars_have_the_lengths_of_the_layout<B: Backend>() {
     for sa_capacity in [2, 64, 4096, 1 << 20] {
-        let params = Params {
-            sa_capacity,
-            stage_log2: 1,
-            ..Params::default()
-        };
+        let params = Params { sa_capacity, stage_log2: 1, ..Params::default() };
         let link = B::plug(params);
         assert_eq!(link.bar_bytes(Bar::Registers), 512 << 10);
         assert_eq!(link.bar_bytes(Bar::Table), 128 * u64::from(sa_capacity));
@@ -156,11 +136,7 @@ fn bars_have_the_lengths_of_the_layout<B: Backend>() {
 
 fn every_dword_reads_its_reset_value<B: Backend>() {
     assert_as_after_reset(&Rig::<B>::ready(build()), &[]);
-    let most = Params {
-        sa_capacity: 64,
-        queue_pairs: 64,
-        ..Params::default()
-    };
+    let most = Params { sa_capacity: 64, queue_pairs: 64, ..Params::default() };
     assert_as_after_reset(&Rig::<B>::ready(most), &[]);
 }
 
@@ -224,26 +200,20 @@ fn compat_hash_lists_the_own_layout_first<B: Backend>() {
     let hashes = (0..4).map(|k| regs::global64(&*rig.link, Global::COMPAT_HASH, k));
     let hashes: Vec<_> = hashes.collect();
     let end = hashes.iter().position(|&h| h == 0).unwrap_or(4);
-    assert!(
-        hashes[end..].iter().all(|&h| h == 0),
-        "{hashes:x?}: 0 means none"
-    );
+    assert!(hashes[end..].iter().all(|&h| h == 0), "{hashes:x?}: 0 means none");
 }
 
 fn an_aligned_8_byte_access_is_two_dwords_low_first<B: Backend>() {
     let rig = Rig::<B>::ready(build());
     let bases = QueuePair::SQ_BASE.address(1);
-    rig.link
-        .write64(Bar::Registers, bases, 0x1122_3344_5566_7788);
+    rig.link.write64(Bar::Registers, bases, 0x1122_3344_5566_7788);
     assert_eq!(rig.link.read32(Bar::Registers, bases), 0x5566_7788);
     assert_eq!(rig.link.read32(Bar::Registers, bases + 4), 0x1122_3344);
     // Two registers, and one that is not there.
-    rig.link
-        .write64(Bar::Registers, Global::SCRATCH.address(0), !0);
+    rig.link.write64(Bar::Registers, Global::SCRATCH.address(0), !0);
     assert_eq!(rig.global(Global::SCRATCH), !0);
     let both = QueuePair::RING_SIZE.address(2);
-    rig.link
-        .write64(Bar::Registers, both, 0x0000_4000_0000_0503);
+    rig.link.write64(Bar::Registers, both, 0x0000_4000_0000_0503);
     assert_eq!(rig.link.read32(Bar::Registers, both), 0x0503);
     assert_eq!(rig.link.read32(Bar::Registers, both + 4), 0x4000);
     assert_eq!(rig.counter(Counters::BAD_ACCESS), 0);
@@ -260,17 +230,7 @@ fn a_write_of_less_than_a_dword_is_ignored_and_counted<B: Backend>() {
     let data = MsixTable::MSG_DATA.address(1);
     rig.set_global(Global::SCRATCH, 0x0123_4567);
     rig.link.write32(Bar::Msix, data, 0x89AB_CDEF);
-    let pieces = [
-        (0, 1),
-        (1, 1),
-        (2, 1),
-        (3, 1),
-        (0, 2),
-        (1, 2),
-        (2, 2),
-        (0, 3),
-        (1, 3),
-    ];
+    let pieces = [(0, 1), (1, 1), (2, 1), (3, 1), (0, 2), (1, 2), (2, 2), (0, 3), (1, 3)];
     let tried = B::pins(&rig.link, |device| {
         for (offset, len) in pieces {
             device.write(Bar::Registers, scratch + offset, &[0xFF; 8][..len]);

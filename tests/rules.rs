@@ -13,19 +13,10 @@ fn rules() -> impl Iterator<Item = u32> {
 
 /// Rules that bind the host; the driver's own tests show them.
 const DRIVER: &[(u32, &str)] = &[
-    (
-        8,
-        "outstanding commands stay within credits, and CQ_HEAD is told in time",
-    ),
-    (
-        41,
-        "a completion is read once, in order, and copied before it is looked at",
-    ),
+    (8, "outstanding commands stay within credits, and CQ_HEAD is told in time"),
+    (41, "a completion is read once, in order, and copied before it is looked at"),
     (44, "what timed out is quarantined until its fate is known"),
-    (
-        45,
-        "a late or double completion is recognised by its cookie",
-    ),
+    (45, "a late or double completion is recognised by its cookie"),
 ];
 
 /// Rules that bind the device, and the tests that show them, as `file::promise`.
@@ -44,14 +35,8 @@ const DEVICE: &[(u32, &[&str])] = &[
             "contract_interrupts::r1_counts_over_the_wrap_of_the_index",
         ],
     ),
-    (
-        2,
-        &["contract_interrupts::r2_one_interrupt_an_arm_however_many_completions"],
-    ),
-    (
-        3,
-        &["contract_interrupts::r3_when_it_fires_the_completions_are_in_memory"],
-    ),
+    (2, &["contract_interrupts::r2_one_interrupt_an_arm_however_many_completions"]),
+    (3, &["contract_interrupts::r3_when_it_fires_the_completions_are_in_memory"]),
     (
         4,
         &[
@@ -59,10 +44,7 @@ const DEVICE: &[(u32, &[&str])] = &[
             "contract_interrupts::r4_a_masked_function_keeps_its_messages",
         ],
     ),
-    (
-        5,
-        &["contract_interrupts::r5_vector_q_tells_of_causes_and_repeats_after_an_acknowledge"],
-    ),
+    (5, &["contract_interrupts::r5_vector_q_tells_of_causes_and_repeats_after_an_acknowledge"]),
     (
         6,
         &[
@@ -87,10 +69,7 @@ const DEVICE: &[(u32, &[&str])] = &[
             "contract_ring::r9_an_add_may_end_the_ring",
         ],
     ),
-    (
-        10,
-        &["contract_ring::r10_sq_head_tells_how_far_was_fetched"],
-    ),
+    (10, &["contract_ring::r10_sq_head_tells_how_far_was_fetched"]),
     (
         11,
         &[
@@ -98,14 +77,8 @@ const DEVICE: &[(u32, &[&str])] = &[
             "contract_ring::r11_neither_pairs_nor_paths_starve",
         ],
     ),
-    (
-        12,
-        &["contract_order::r12_a_phase_is_never_seen_before_its_result"],
-    ),
-    (
-        13,
-        &["contract_direct::r13_stores_take_effect_in_the_order_accepted"],
-    ),
+    (12, &["contract_order::r12_a_phase_is_never_seen_before_its_result"]),
+    (13, &["contract_direct::r13_stores_take_effect_in_the_order_accepted"]),
     (
         14,
         &[
@@ -117,10 +90,7 @@ const DEVICE: &[(u32, &[&str])] = &[
         ],
     ),
     (15, &["contract_stage::r15_staged_bytes_are_never_readable"]),
-    (
-        16,
-        &["contract_order::r16_an_aligned_read_of_any_size_is_one_access"],
-    ),
+    (16, &["contract_order::r16_an_aligned_read_of_any_size_is_one_access"]),
     (
         17,
         &[
@@ -204,10 +174,7 @@ const DEVICE: &[(u32, &[&str])] = &[
             "contract_pair::r26_error_is_left_by_disable",
         ],
     ),
-    (
-        27,
-        &["contract_pair::r27_a_failed_read_ends_the_ring_there"],
-    ),
+    (27, &["contract_pair::r27_a_failed_read_ends_the_ring_there"]),
     (
         28,
         &[
@@ -234,10 +201,7 @@ const DEVICE: &[(u32, &[&str])] = &[
             "oracle::two_threads_that_share_one_slot",
         ],
     ),
-    (
-        31,
-        &["contract_esn_edges::r31_top_and_lo_valid_change_together"],
-    ),
+    (31, &["contract_esn_edges::r31_top_and_lo_valid_change_together"]),
     (
         32,
         &[
@@ -294,14 +258,8 @@ const DEVICE: &[(u32, &[&str])] = &[
             "contract_interrupts::r3_when_it_fires_the_completions_are_in_memory",
         ],
     ),
-    (
-        43,
-        &["contract_lifecycle::r43_a_command_completes_within_4096_cycles"],
-    ),
-    (
-        46,
-        &["contract_pair::r46_a_refused_completion_stops_the_pair"],
-    ),
+    (43, &["contract_lifecycle::r43_a_command_completes_within_4096_cycles"]),
+    (46, &["contract_pair::r46_a_refused_completion_stops_the_pair"]),
     (
         47,
         &[
@@ -321,11 +279,7 @@ fn promises() -> BTreeSet<String> {
         let path = entry.expect("a file").path();
         if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).expect("a text");
-            let stem = path
-                .file_stem()
-                .expect("a name")
-                .to_string_lossy()
-                .into_owned();
+            let stem = path.file_stem().expect("a name").to_string_lossy().into_owned();
             let names = text.lines().filter_map(|line| {
                 let rest = line.strip_prefix("fn ")?;
                 Some(rest.split_once("<B: Backend>() {")?.0)
@@ -361,9 +315,7 @@ fn the_table_and_the_tests_agree() {
         let Some(rule) = rule.and_then(|(number, _)| number.parse::<u32>().ok()) else {
             continue;
         };
-        let listed = DEVICE
-            .iter()
-            .any(|(r, tests)| *r == rule && tests.contains(&&**promise));
+        let listed = DEVICE.iter().any(|(r, tests)| *r == rule && tests.contains(&&**promise));
         assert!(listed, "{promise} is not in the table under R{rule}");
     }
 }

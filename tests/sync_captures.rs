@@ -58,11 +58,7 @@ fn explains(reason: &str, sa: &Sa) -> bool {
     }
     let algorithm = "the device has no ";
     match sa {
-        Sa {
-            proto: 50 | 51,
-            mode: 0 | 1,
-            ..
-        } => reason.starts_with(algorithm),
+        Sa { proto: 50 | 51, mode: 0 | 1, .. } => reason.starts_with(algorithm),
         Sa { proto: 50 | 51, .. } => reason.ends_with("neither transport nor tunnel mode"),
         _ => reason.ends_with("neither ESP nor AH"),
     }
@@ -72,9 +68,7 @@ fn explains(reason: &str, sa: &Sa) -> bool {
 fn check_skipped(object: &Value, expected: &Expected, place: &str) {
     let skipped = by_key(&object["skipped"]);
     for (key, sa) in &expected.skipped {
-        let one = skipped
-            .get(key)
-            .unwrap_or_else(|| panic!("{place}: {key:?} is not skipped"));
+        let one = skipped.get(key).unwrap_or_else(|| panic!("{place}: {key:?} is not skipped"));
         let reason = one["reason"].as_str().unwrap();
         assert!(explains(reason, sa), "{place}: {reason} of {sa:?}");
     }
@@ -132,10 +126,7 @@ fn without_dumps_only_low_halves_lag() {
                 continue;
             };
             let low = |value: &Value| value["seq_lo"].as_u64().unwrap();
-            assert!(
-                low(ours) <= low(theirs),
-                "{place}: {ours:#} ahead of {theirs:#}"
-            );
+            assert!(low(ours) <= low(theirs), "{place}: {ours:#} ahead of {theirs:#}");
             ours["seq_lo"] = theirs["seq_lo"].clone();
         }
         assert_eq!(held, expected.held, "{place}");
@@ -171,18 +162,15 @@ fn without_local_addresses_policies_tell_the_directions() {
 
 fn has_policies(file: &File) -> bool {
     let messages = wire::all_messages(&file.data);
-    messages
-        .iter()
-        .any(|message| message.is_event(wire::NEWPOLICY))
+    messages.iter().any(|message| message.is_event(wire::NEWPOLICY))
 }
 
 /// An IKE daemon installs policies after SAs; the device need not wait for them.
 #[test]
 fn directions_are_known_before_the_policies_that_tell_them() {
     for kernel in ["k6.1", "k6.12"] {
-        let file = sync::file(&format!(
-            "3-strongswan/{kernel}/tunnel-gcm256-esn-time-rekey/nl-A.pcap"
-        ));
+        let file =
+            sync::file(&format!("3-strongswan/{kernel}/tunnel-gcm256-esn-time-rekey/nl-A.pcap"));
         let first = |kind| {
             let told = wire::records(&file.data).into_iter().find(|record| {
                 let messages = wire::messages(record.data);
@@ -227,29 +215,14 @@ fn a_direction_that_nothing_tells_is_not_guessed() {
 fn at_its_end_every_capture_is_followed() {
     let mut changed = 0;
     for file in files() {
-        let dump = Dump {
-            packet: u64::MAX,
-            sas: last(&file.data),
-        };
-        changed += usize::from(
-            dumps(&file.data)
-                .pop()
-                .is_none_or(|last| last.sas != dump.sas),
-        );
+        let dump = Dump { packet: u64::MAX, sas: last(&file.data) };
+        changed += usize::from(dumps(&file.data).pop().is_none_or(|last| last.sas != dump.sas));
         let expected = expected(&dump, &file.addresses());
         let object = object(&sync::sync(&file, true, &[]));
         assert_eq!(by_key(&object["sas"]), expected.held, "{}", file.name);
         check_skipped(&object, &expected, &file.name);
-        let spis: Vec<_> = object["sas"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|sa| &sa["spi"])
-            .collect();
+        let spis: Vec<_> = object["sas"].as_array().unwrap().iter().map(|sa| &sa["spi"]).collect();
         assert!(spis.is_sorted_by_key(|spi| spi.as_str()), "{}", file.name);
     }
-    assert!(
-        changed >= 5,
-        "{changed}: too few captures end otherwise than their last dump"
-    );
+    assert!(changed >= 5, "{changed}: too few captures end otherwise than their last dump");
 }

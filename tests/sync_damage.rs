@@ -29,10 +29,7 @@ struct Watch {
 
 impl Watch {
     fn new() -> Self {
-        Self {
-            begun: Instant::now(),
-            work: Default::default(),
-        }
+        Self { begun: Instant::now(), work: Default::default() }
     }
 
     fn now(&self) -> u64 {
@@ -90,11 +87,7 @@ fn share(count: u64, capacity: u32, one: impl Fn(&Nic, u64) + Sync) {
 fn table(report: &Report) -> Vec<Row> {
     let handle = SaHandle::from_bits(0);
     let rows = report.rows.iter();
-    rows.map(|row| Row {
-        handle,
-        ..row.clone()
-    })
-    .collect()
+    rows.map(|row| Row { handle, ..row.clone() }).collect()
 }
 
 #[track_caller]
@@ -110,9 +103,7 @@ fn cut(files: &[File], every: usize, step: usize, capacity: u32) {
     let ends: Vec<Vec<usize>> = files
         .iter()
         .map(|file| {
-            [24].into_iter()
-                .chain(wire::records(&file.data).iter().map(|r| r.end))
-                .collect()
+            [24].into_iter().chain(wire::records(&file.data).iter().map(|r| r.end)).collect()
         })
         .collect();
     let mut cases: Vec<(usize, usize)> = Vec::new();
@@ -139,10 +130,7 @@ fn cut(files: &[File], every: usize, step: usize, capacity: u32) {
             assert_eq!(table(&report), expected, "{}", place());
             let error = format!(
                 "{:#}",
-                report
-                    .input_error
-                    .as_ref()
-                    .unwrap_or_else(|| panic!("{}", place()))
+                report.input_error.as_ref().unwrap_or_else(|| panic!("{}", place()))
             );
             let start = format!("packet {} at file offset {begin}: ", whole + 1);
             assert!(error.starts_with(&start), "{}: {error}", place());
@@ -160,15 +148,11 @@ fn small_captures_cut_at_every_byte() {
 
 #[test]
 fn large_captures_cut_in_many_places() {
-    let large: Vec<_> = files()
-        .into_iter()
-        .filter(|file| !file.is_small())
-        .collect();
+    let large: Vec<_> = files().into_iter().filter(|file| !file.is_small()).collect();
     assert!(large.len() > 8);
     // A cut or a few in each packet of an IKE daemon's, of the storm in each 19th.
-    let (storm, ike): (Vec<_>, Vec<_>) = large
-        .into_iter()
-        .partition(|file| file.name.contains("storm"));
+    let (storm, ike): (Vec<_>, Vec<_>) =
+        large.into_iter().partition(|file| file.name.contains("storm"));
     cut(&ike, 1, 307, 64);
     cut(&storm, 19, 97, 1024);
 }
@@ -184,9 +168,7 @@ fn a_cut_file_header_is_an_error_at_once() {
         let place = format!("packet 1 at file offset {cut}: ");
         assert!(error.starts_with(&place), "{error}");
     }
-    let report = nic
-        .follow(file.data[..24].to_vec(), &Follow::of(file))
-        .unwrap();
+    let report = nic.follow(file.data[..24].to_vec(), &Follow::of(file)).unwrap();
     assert!(report.input_error.is_none() && report.rows.is_empty());
 }
 
@@ -216,16 +198,12 @@ fn one_damaged_capture(nic: &Nic, seed: u64, pool: &[File], ends: &Ends) {
         None => &ends.followed,
         Some(error) => {
             let text = format!("{error:#}");
-            assert!(
-                text.starts_with("packet ") && !text.contains('\n'),
-                "{text}"
-            );
+            assert!(text.starts_with("packet ") && !text.contains('\n'), "{text}");
             &ends.stopped
         }
     };
     count.fetch_add(1, Ordering::Relaxed);
-    ends.rows
-        .fetch_add(report.rows.len() as u64, Ordering::Relaxed);
+    ends.rows.fetch_add(report.rows.len() as u64, Ordering::Relaxed);
     assert!(report.json().is_ok());
     nic.clear(&report.rows);
 }
@@ -240,24 +218,13 @@ fn a_hundred_thousand_damaged_captures() {
     share(count, 16, |nic, case| {
         let seed = seed.wrapping_add(case);
         let work = AssertUnwindSafe(|| one_damaged_capture(nic, seed, &pool, &ends));
-        assert!(
-            catch_unwind(work).is_ok(),
-            "see it again with ESNIC_SEED={seed}"
-        );
+        assert!(catch_unwind(work).is_ok(), "see it again with ESNIC_SEED={seed}");
     });
     println!("{ends:?}");
-    let Ends {
-        followed,
-        stopped,
-        refused,
-        rows,
-    } = ends;
+    let Ends { followed, stopped, refused, rows } = ends;
     let [followed, stopped, refused, rows] =
         [followed, stopped, refused, rows].map(AtomicU64::into_inner);
     assert_eq!(followed + stopped + refused, count);
     assert!(followed > count / 10 && stopped > count / 10 && refused > 0);
-    assert!(
-        rows > count / 4,
-        "{rows}: hardly any SA outlives the damage"
-    );
+    assert!(rows > count / 4, "{rows}: hardly any SA outlives the damage");
 }

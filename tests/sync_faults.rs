@@ -20,11 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn table(report: &Report) -> Vec<Row> {
     let handle = SaHandle::from_bits(0);
     let rows = report.rows.iter();
-    rows.map(|row| Row {
-        handle,
-        ..row.clone()
-    })
-    .collect()
+    rows.map(|row| Row { handle, ..row.clone() }).collect()
 }
 
 /// Follows a capture on a device that starts to fail after a packet.
@@ -51,16 +47,8 @@ fn failing(
 /// The first packet with such an event.
 fn first(file: &File, kind: u16) -> u64 {
     let records = wire::records(&file.data).into_iter();
-    let has = |data| {
-        wire::messages(data)
-            .iter()
-            .any(|message| message.is_event(kind))
-    };
-    records
-        .into_iter()
-        .find(|record| has(record.data))
-        .unwrap()
-        .number
+    let has = |data| wire::messages(data).iter().any(|message| message.is_event(kind));
+    records.into_iter().find(|record| has(record.data)).unwrap().number
 }
 
 /// Before the first ADD, before the first UPDATE, before the first DELETE: whatever the device does
@@ -79,10 +67,7 @@ fn is_survived(turn: fn(&mut Faults)) {
                     .into_iter()
                     .filter(|dump| dump.packet > after && !dump.sas.is_empty());
                 let until = dump.map(|dump| dump.packet).next();
-                let how = Follow {
-                    until,
-                    ..Follow::of(file)
-                };
+                let how = Follow { until, ..Follow::of(file) };
                 let expected = healthy.follow(file.data.clone(), &how).unwrap();
                 let report = failing(&nic, file, &how, after, turn).unwrap();
                 assert!(report.device_error.is_none(), "{:?}", report.device_error);
@@ -164,32 +149,17 @@ fn a_duplicate_completion_is_survived() {
 fn an_add_that_does_not_verify_is_skipped_until_the_kernel_lists_the_sa() {
     let file = file(MANUAL);
     let add = first(&file, wire::NEWSA);
-    let listed = dumps(&file.data)
-        .into_iter()
-        .find(|dump| !dump.sas.is_empty())
-        .unwrap();
+    let listed = dumps(&file.data).into_iter().find(|dump| !dump.sas.is_empty()).unwrap();
     for (until, held, skipped) in [(add, 0, 1), (listed.packet, listed.sas.len(), 0)] {
         let nic = Nic::new(16);
-        let how = Follow {
-            until: Some(until),
-            ..Follow::of(&file)
-        };
-        let report = failing(&nic, &file, &how, add - 1, |faults| {
-            faults.verify_add = Trigger::next()
-        });
+        let how = Follow { until: Some(until), ..Follow::of(&file) };
+        let report =
+            failing(&nic, &file, &how, add - 1, |faults| faults.verify_add = Trigger::next());
         let report = report.unwrap();
         assert!(report.is_in_step(), "{:?}", report.diff);
-        assert_eq!(
-            (report.rows.len(), report.skipped.len()),
-            (held, skipped),
-            "packet {until}"
-        );
+        assert_eq!((report.rows.len(), report.skipped.len()), (held, skipped), "packet {until}");
         for one in &report.skipped {
-            assert!(
-                one.reason.starts_with("the device refuses it with"),
-                "{}",
-                one.reason
-            );
+            assert!(one.reason.starts_with("the device refuses it with"), "{}", one.reason);
         }
         nic.clear(&report.rows);
     }
@@ -217,14 +187,8 @@ fn an_inverted_completion_is_survived() {
 #[test]
 fn a_storm_is_followed_by_a_device_that_fails_again_and_again() {
     let file = file(STORM);
-    let largest = dumps(&file.data)
-        .into_iter()
-        .max_by_key(|dump| dump.sas.len())
-        .unwrap();
-    let how = Follow {
-        until: Some(largest.packet),
-        ..Follow::of(&file)
-    };
+    let largest = dumps(&file.data).into_iter().max_by_key(|dump| dump.sas.len()).unwrap();
+    let how = Follow { until: Some(largest.packet), ..Follow::of(&file) };
     let (nic, healthy) = (Nic::new(1024), Nic::new(1024));
     let expected = healthy.follow(file.data.clone(), &how).unwrap();
     let mut packet = 0;
@@ -238,17 +202,9 @@ fn a_storm_is_followed_by_a_device_that_fails_again_and_again() {
         }
     });
     let report = report.unwrap();
-    assert!(
-        report.is_in_step(),
-        "{:?} {:?}",
-        report.diff,
-        report.device_error
-    );
+    assert!(report.is_in_step(), "{:?} {:?}", report.diff, report.device_error);
     assert_eq!(table(&report), table(&expected));
-    assert_eq!(
-        report.rows.len(),
-        largest.sas.iter().filter(|sa| sa.is_supported()).count()
-    );
+    assert_eq!(report.rows.len(), largest.sas.iter().filter(|sa| sa.is_supported()).count());
     let resets = nic.manager.stats().resets;
     assert!(resets >= 5, "{resets} resets in {packet} packets");
     nic.clear(&report.rows);
@@ -260,23 +216,14 @@ fn a_device_that_stays_stuck_is_not_in_step() {
     let file = file(MANUAL);
     for kind in [wire::NEWSA, wire::NEWAE, wire::DELSA] {
         let nic = Nic::new(16);
-        let report = failing(
-            &nic,
-            &file,
-            &Follow::of(&file),
-            first(&file, kind) - 1,
-            |faults| {
-                faults.stuck = Stuck::Always;
-            },
-        );
+        let report = failing(&nic, &file, &Follow::of(&file), first(&file, kind) - 1, |faults| {
+            faults.stuck = Stuck::Always;
+        });
         let report = report.unwrap();
         assert!(!report.is_in_step());
         let error = format!("{:#}", report.device_error.as_ref().unwrap());
         let place = error.split(": ").next().unwrap();
-        assert!(
-            place.starts_with("packet ") || place.starts_with("after packet "),
-            "{error}"
-        );
+        assert!(place.starts_with("packet ") || place.starts_with("after packet "), "{error}");
         assert!(error.contains("no completion within"), "{error}");
         assert!(!error.contains('\n'), "{error}");
         // The object says it, too.
@@ -291,9 +238,7 @@ fn a_device_that_is_gone_ends_with_a_clear_error() {
     for kind in [wire::NEWSA, wire::NEWAE, wire::DELSA] {
         let nic = Nic::new(16);
         let after = first(&file, kind) - 1;
-        let gone = failing(&nic, &file, &Follow::of(&file), after, |faults| {
-            faults.gone = true
-        });
+        let gone = failing(&nic, &file, &Follow::of(&file), after, |faults| faults.gone = true);
         let error = format!("{:#}", gone.err().expect("it cannot be read back"));
         assert!(
             error.contains("the device is gone: it answers every read with all ones"),

@@ -11,12 +11,7 @@ const SHOWN: usize = 8;
 /// Every notation of every run of a key's bytes, as bytes to look for.
 fn notations(key: &[u8]) -> Vec<Vec<u8>> {
     let joined = |bytes: &[u8], between: &str, form: fn(&u8) -> String| {
-        bytes
-            .iter()
-            .map(form)
-            .collect::<Vec<_>>()
-            .join(between)
-            .into_bytes()
+        bytes.iter().map(form).collect::<Vec<_>>().join(between).into_bytes()
     };
     let mut all = Vec::new();
     for part in key.windows(SHOWN.min(key.len())) {
@@ -56,9 +51,7 @@ fn contains(text: &[u8], wanted: &[u8]) -> bool {
 /// The first of these notations that an output shows.
 fn shown<'n>(output: &[u8], notations: &'n [Vec<u8>]) -> Option<&'n Vec<u8>> {
     let text = plain(output);
-    notations
-        .iter()
-        .find(|wanted| contains(&text, wanted) || contains(output, wanted))
+    notations.iter().find(|wanted| contains(&text, wanted) || contains(output, wanted))
 }
 
 /// The keys in a capture, long enough to be told from anything else.
@@ -72,10 +65,7 @@ fn secrets(file: &File) -> Vec<Vec<u8>> {
 
 #[track_caller]
 fn check(ran: &Ran, secrets: &[Vec<u8>], place: &str) {
-    assert!(
-        ran.out.len() + ran.err.len() > 20,
-        "{place}: it said nothing"
-    );
+    assert!(ran.out.len() + ran.err.len() > 20, "{place}: it said nothing");
     for output in [&ran.out[..], ran.err.as_bytes()] {
         let found = shown(output, secrets).map(|key| String::from_utf8_lossy(key));
         assert_eq!(found, None, "{place}");
@@ -85,22 +75,13 @@ fn check(ran: &Ran, secrets: &[Vec<u8>], place: &str) {
 #[test]
 fn no_mode_prints_a_key() {
     let mut with_keys = 0;
-    let few = files()
-        .into_iter()
-        .filter(|file| !file.name.contains("storm"));
+    let few = files().into_iter().filter(|file| !file.name.contains("storm"));
     for file in few {
         let secrets = secrets(&file);
         with_keys += usize::from(!secrets.is_empty());
-        let locals: Vec<_> = file
-            .locals()
-            .iter()
-            .flat_map(|address| ["--local", address])
-            .collect();
-        for more in [
-            &["--json"][..],
-            &["--verbose"],
-            &["--verbose", "--json", "--no-dumps"],
-        ] {
+        let locals: Vec<_> =
+            file.locals().iter().flat_map(|address| ["--local", address]).collect();
+        for more in [&["--json"][..], &["--verbose"], &["--verbose", "--json", "--no-dumps"]] {
             let ran = esnic([&["sync", "--capture", &file.path], &locals[..], more].concat());
             assert_eq!(ran.code, Some(0));
             check(&ran, &secrets, &format!("{} {more:?}", file.name));
@@ -113,14 +94,9 @@ fn no_mode_prints_a_key() {
 #[test]
 fn no_error_prints_a_key() {
     let mut errors = 0;
-    let names = [
-        "v4-transport-gcm128-esn-w64/nl-A",
-        "ah-esp-auth-v4/nl-A",
-        "natt-espinudp-v4/nl-B",
-    ];
-    for file in files()
-        .into_iter()
-        .filter(|file| names.iter().any(|name| file.name.contains(name)))
+    let names =
+        ["v4-transport-gcm128-esn-w64/nl-A", "ah-esp-auth-v4/nl-A", "natt-espinudp-v4/nl-B"];
+    for file in files().into_iter().filter(|file| names.iter().any(|name| file.name.contains(name)))
     {
         let secrets = secrets(&file);
         let places: Vec<usize> = wire::records(&file.data)

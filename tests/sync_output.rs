@@ -12,12 +12,7 @@ use sync::{dumps, esnic, esnic_fed, file, object, wire};
 const SAMPLE: &str = "2-esn-wrap/k6.1/wrap32-hi0-v4-transport-gcm128-w64/nl-A.pcap";
 
 fn keys(value: &Value) -> Vec<&str> {
-    let mut keys: Vec<_> = value
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let mut keys: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();
     keys
 }
@@ -25,10 +20,7 @@ fn keys(value: &Value) -> Vec<&str> {
 #[test]
 fn the_json_object_has_exactly_its_keys() {
     let mut ike = file("3-strongswan/k6.1/tunnel-gcm256-esn-time-rekey/nl-A.pcap");
-    let largest = dumps(&ike.data)
-        .into_iter()
-        .max_by_key(|dump| dump.sas.len())
-        .unwrap();
+    let largest = dumps(&ike.data).into_iter().max_by_key(|dump| dump.sas.len()).unwrap();
     let others = file("6-other-algs/k6.1/ah-esp-auth-v4/nl-A.pcap");
     let until = largest.packet.to_string();
     let ok = object(&sync::sync(&ike, false, &["--until", &until]));
@@ -40,10 +32,7 @@ fn the_json_object_has_exactly_its_keys() {
             ["delsa", "expire", "flush", "newae", "newsa", "updsa"]
         );
         assert_eq!(keys(&object["device"]), ["abi_hash", "capacity", "kind"]);
-        assert_eq!(
-            object["device"]["abi_hash"],
-            format!("{:#018x}", esnic_abi::ABI_HASH)
-        );
+        assert_eq!(object["device"]["abi_hash"], format!("{:#018x}", esnic_abi::ABI_HASH));
         assert_eq!(
             (&object["device"]["kind"], &object["device"]["capacity"]),
             (&"model".into(), &4096.into())
@@ -72,30 +61,18 @@ fn the_json_object_has_exactly_its_keys() {
     }
     ike.data.truncate(5000);
     let error = esnic_fed(&["sync", "--capture", "-", "--json"], &ike.data);
-    assert_eq!(
-        keys(&error.json()),
-        ["device", "diff", "error", "events", "sas", "skipped"]
-    );
+    assert_eq!(keys(&error.json()), ["device", "diff", "error", "events", "sas", "skipped"]);
 }
 
 #[test]
 fn two_runs_print_the_same_bytes() {
-    for name in [
-        "4-storm/k6.1/storm300/nl-A.pcap",
-        "6-other-algs/k6.1/ah-esp-auth-v4/nl-A.pcap",
-    ] {
+    for name in ["4-storm/k6.1/storm300/nl-A.pcap", "6-other-algs/k6.1/ah-esp-auth-v4/nl-A.pcap"] {
         let file = file(name);
-        let largest = dumps(&file.data)
-            .into_iter()
-            .max_by_key(|dump| dump.sas.len())
-            .unwrap();
+        let largest = dumps(&file.data).into_iter().max_by_key(|dump| dump.sas.len()).unwrap();
         let until = largest.packet.to_string();
         for mode in [&["--until", &until][..], &["-v"]] {
             let [one, two] = [(); 2].map(|()| sync::sync(&file, true, mode));
-            assert_eq!(
-                (one.code, &one.out, &one.err),
-                (two.code, &two.out, &two.err)
-            );
+            assert_eq!((one.code, &one.out, &one.err), (two.code, &two.out, &two.err));
             assert_eq!(one.code, Some(0));
         }
         let table = || esnic(["sync", "--capture", &file.path, "--until", &until]);
@@ -127,10 +104,7 @@ fn pcapng(pcap: &[u8]) -> Vec<u8> {
 
 #[test]
 fn pcapng_and_standard_input_give_the_same_as_a_file() {
-    for name in [
-        SAMPLE,
-        "3-strongswan/k6.12/tunnel-gcm256-esn-time-rekey/nl-B.pcap",
-    ] {
+    for name in [SAMPLE, "3-strongswan/k6.12/tunnel-gcm256-esn-time-rekey/nl-B.pcap"] {
         let file = file(name);
         let packet = dumps(&file.data).last().unwrap().packet.to_string();
         let named = sync::sync(&file, false, &["--until", &packet]);
@@ -145,17 +119,10 @@ fn pcapng_and_standard_input_give_the_same_as_a_file() {
 #[test]
 fn a_full_table_skips_the_rest_and_says_so() {
     let file = file("4-storm/k6.1/storm300/nl-A.pcap");
-    let all = dumps(&file.data)
-        .into_iter()
-        .max_by_key(|dump| dump.sas.len())
-        .unwrap();
+    let all = dumps(&file.data).into_iter().max_by_key(|dump| dump.sas.len()).unwrap();
     let until = all.packet.to_string();
     for capacity in ["2", "128"] {
-        let object = object(&sync::sync(
-            &file,
-            true,
-            &["--until", &until, "--capacity", capacity],
-        ));
+        let object = object(&sync::sync(&file, true, &["--until", &until, "--capacity", capacity]));
         let count = |key: &str| object[key].as_array().unwrap().len();
         assert_eq!(count("sas"), capacity.parse::<usize>().unwrap());
         assert!(count("sas") + count("skipped") >= all.sas.len());
@@ -170,12 +137,9 @@ fn a_full_table_skips_the_rest_and_says_so() {
 fn a_closed_pipe_is_no_panic() {
     let storm = file("4-storm/k6.1/storm300/nl-A.pcap").path;
     let base = ["sync", "--capture", &storm, "--local", "10.9.0.1"];
-    for (more, closed_out) in [
-        (&["-v"][..], true),
-        (&["--json"], true),
-        (&[], true),
-        (&["-v", "--json"], false),
-    ] {
+    for (more, closed_out) in
+        [(&["-v"][..], true), (&["--json"], true), (&[], true), (&["-v", "--json"], false)]
+    {
         let mut child = command([&base, more].concat())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -201,9 +165,5 @@ fn a_closed_pipe_is_no_panic() {
     let gone = command(["sync", "--capture", "no/such/file"])
         .stderr(std::fs::File::open("/dev/null").unwrap())
         .status();
-    assert_eq!(
-        gone.unwrap().code(),
-        Some(2),
-        "with a standard error that cannot be written"
-    );
+    assert_eq!(gone.unwrap().code(), Some(2), "with a standard error that cannot be written");
 }

@@ -56,9 +56,7 @@ impl PathPolicy {
 
     fn unpack(word: u32) -> Self {
         match word >> 16 {
-            0 => Self::Auto {
-                direct_up_to: word as u16,
-            },
+            0 => Self::Auto { direct_up_to: word as u16 },
             1 => Self::Ring,
             _ => Self::Direct,
         }
@@ -151,11 +149,7 @@ impl<T: Transport> Core<T> {
     /// The path that a call of `commands` commands takes on this device.
     pub(crate) fn choose(&self, commands: usize) -> Path {
         let direct = esnic_abi::regs::global::FEATURES::DIRECT.is_set(self.nic.params.features);
-        if direct {
-            self.policy().choose(commands)
-        } else {
-            Path::Ring
-        }
+        if direct { self.policy().choose(commands) } else { Path::Ring }
     }
 
     pub(crate) fn pair(&self, number: usize) -> &QueuePair {
@@ -168,9 +162,7 @@ impl<T: Transport> Core<T> {
 
     /// The shadow of `handle`'s slot, if there is such a slot. Its generation is not looked at.
     pub(crate) fn element(&self, handle: Handle) -> Result<&Element, SubmitError> {
-        self.elements
-            .get(handle.index.0 as usize)
-            .ok_or(SubmitError::NotFound)
+        self.elements.get(handle.index.0 as usize).ok_or(SubmitError::NotFound)
     }
 
     /// Fills a command in. `encode` gets what identifies it and a function that takes its bytes.
@@ -182,10 +174,8 @@ impl<T: Transport> Core<T> {
         encode: impl FnOnce(Stamp, &dyn Fn(&[u8])),
     ) -> Result<u32, NoRoom> {
         let pair = self.pair(command.pair);
-        let number = pair
-            .pending
-            .take(command.kind, command.targets, command.held)
-            .ok_or(NoRoom)?;
+        let number =
+            pair.pending.take(command.kind, command.targets, command.held).ok_or(NoRoom)?;
         if command.parent != NONE {
             pair.pending.adopt(number, command.parent);
         }
@@ -193,10 +183,7 @@ impl<T: Transport> Core<T> {
             pair.pending.untake(number);
             return Err(NoRoom);
         }
-        let stamp = Stamp {
-            epoch: self.nic.epoch(),
-            cookie: pair.pending.cookie(number),
-        };
+        let stamp = Stamp { epoch: self.nic.epoch(), cookie: pair.pending.cookie(number) };
         let sent = match command.path {
             Path::Ring => self.send_ring(command, stamp, encode),
             Path::Direct => self.send_direct(command, number, stamp, encode),
@@ -215,11 +202,7 @@ impl<T: Transport> Core<T> {
         encode: impl FnOnce(Stamp, &dyn Fn(&[u8])),
     ) -> Option<()> {
         let pair = self.pair(command.pair);
-        let slots = if command.kind.opcode == Opcode::Add {
-            2
-        } else {
-            1
-        };
+        let slots = if command.kind.opcode == Opcode::Add { 2 } else { 1 };
         let Some(at) = pair.claim(slots, stamp.epoch) else {
             // Room may depend on a NOP that was put in to fill a gap: the device must learn of it.
             pair.publish(&self.nic.transport);
@@ -247,16 +230,8 @@ impl<T: Transport> Core<T> {
         };
         let entry = pair.direct.entry(k);
         let direct = u8::try_from(entry + 1).expect("a direct ring has at most 64 entries");
-        pair.pending.set_kind(
-            number,
-            Kind {
-                direct,
-                ..command.kind
-            },
-        );
-        encode(stamp, &|bytes| {
-            self.stage(index, command.kind.opcode, bytes)
-        });
+        pair.pending.set_kind(number, Kind { direct, ..command.kind });
+        encode(stamp, &|bytes| self.stage(index, command.kind.opcode, bytes));
         // The staged bytes before the doorbell (R13).
         t.store_fence();
         let bell = pair.direct.doorbell(k, index, stamp.cookie.0, stamp.epoch);
@@ -271,17 +246,13 @@ impl<T: Transport> Core<T> {
             *to = u64::from_le_bytes(*from);
         }
         let place = SA_SLOT_BYTES * u64::from(index.0);
-        self.nic
-            .transport
-            .store(Bar::Table, place, &staged[..count]);
+        self.nic.transport.store(Bar::Table, place, &staged[..count]);
     }
 
     /// Takes completions of every pair, and does what the driver owes the device. Returns how many
     /// completions were taken; never waits.
     pub(crate) fn poll(&self) -> u32 {
-        let taken = (0..self.nic.pairs.len())
-            .map(|pair| self.poll_pair(pair))
-            .sum();
+        let taken = (0..self.nic.pairs.len()).map(|pair| self.poll_pair(pair)).sum();
         if !self.todo.is_empty() {
             self.do_todo();
         }

@@ -26,14 +26,8 @@ impl std::error::Error for Violation {}
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "queue pair {}, completion {}: {}; bytes",
-            self.pair, self.at, self.broken
-        )?;
-        self.bytes
-            .iter()
-            .try_for_each(|byte| write!(f, " {byte:02x}"))
+        write!(f, "queue pair {}, completion {}: {}; bytes", self.pair, self.at, self.broken)?;
+        self.bytes.iter().try_for_each(|byte| write!(f, " {byte:02x}"))
     }
 }
 
@@ -76,12 +70,7 @@ pub(crate) struct CompletionRing {
 impl CompletionRing {
     /// A ring of `1 << log2` entries in zeroed memory that begins at index `start`.
     pub(crate) fn new(memory: DmaBuffer, log2: u32, start: u32) -> Self {
-        Self {
-            memory,
-            log2,
-            next: start.into(),
-            told: start.into(),
-        }
+        Self { memory, log2, next: start.into(), told: start.into() }
     }
 
     pub(crate) fn memory(&self) -> &DmaBuffer {
@@ -124,8 +113,7 @@ impl CompletionRing {
 
     /// Completions consumed that the device was not told of.
     pub(crate) fn untold(&self) -> u32 {
-        self.next()
-            .since(RingIndex(self.told.load(Ordering::Relaxed)))
+        self.next().since(RingIndex(self.told.load(Ordering::Relaxed)))
     }
 
     /// Notes that the device is told of everything consumed so far; returns what to tell.
@@ -145,10 +133,5 @@ pub(crate) fn violation(
 ) -> Violation {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(completion.as_bytes());
-    Violation {
-        pair,
-        at: at.0,
-        bytes,
-        broken,
-    }
+    Violation { pair, at: at.0, bytes, broken }
 }

@@ -38,11 +38,7 @@ impl DirectRing {
             // Nobody else can claim k while we hold its flag, but somebody may have used it up
             // between our two looks.
             let next = k.plus(1).0;
-            if self
-                .next
-                .compare_exchange(k.0, next, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-            {
+            if self.next.compare_exchange(k.0, next, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return Some(k);
             }
             busy.store(false, Ordering::Release);
@@ -85,9 +81,7 @@ pub(crate) struct Stages {
 
 impl Stages {
     pub(crate) fn new(log2: u32) -> Self {
-        Self {
-            busy: (0..1 << log2).map(|_| AtomicBool::new(false)).collect(),
-        }
+        Self { busy: (0..1 << log2).map(|_| AtomicBool::new(false)).collect() }
     }
 
     /// Claims the buffer that SA `index` uses.

@@ -33,11 +33,7 @@ pub struct DmaBuffer {
 impl DmaBuffer {
     /// Puts together memory and the address at which the device sees it. For transports.
     pub fn new(region: Arc<MmapRegion>, iova: Iova, unmap: Arc<dyn Unmap>) -> Self {
-        Self {
-            region,
-            iova,
-            unmap,
-        }
+        Self { region, iova, unmap }
     }
 
     /// Where the device finds it.
@@ -53,15 +49,11 @@ impl DmaBuffer {
     }
 
     fn slice(&self, offset: usize, len_bytes: usize) -> VolatileSlice<'_> {
-        self.region
-            .get_slice(offset, len_bytes)
-            .expect("the driver stays inside its buffers")
+        self.region.get_slice(offset, len_bytes).expect("the driver stays inside its buffers")
     }
 
     fn quadword(&self, offset: usize) -> &AtomicU64 {
-        self.region
-            .get_atomic_ref(offset)
-            .expect("the driver stays inside its buffers")
+        self.region.get_atomic_ref(offset).expect("the driver stays inside its buffers")
     }
 
     /// Copies `bytes` in. Nothing orders it; see [`crate::transport::Transport::store_fence`].
@@ -107,10 +99,7 @@ impl DmaBuffer {
     #[must_use]
     pub fn is_zero(&self) -> bool {
         let mut bytes = vec![0; self.len_bytes()];
-        self.region
-            .as_volatile_slice()
-            .read_slice(&mut bytes, 0)
-            .is_ok()
+        self.region.as_volatile_slice().read_slice(&mut bytes, 0).is_ok()
             && bytes.iter().all(|&b| b == 0)
     }
 }
@@ -134,9 +123,7 @@ impl std::fmt::Debug for DmaBuffer {
 /// If the system has none.
 pub fn allocate(len_bytes: usize) -> Result<Arc<MmapRegion>, Error> {
     let rounded = len_bytes.max(1).next_multiple_of(4096);
-    let region = MmapRegion::new(rounded).map_err(|source| Error::DmaMemory {
-        len_bytes: rounded,
-        reason: source.to_string(),
-    })?;
+    let region = MmapRegion::new(rounded)
+        .map_err(|source| Error::DmaMemory { len_bytes: rounded, reason: source.to_string() })?;
     Ok(Arc::new(region))
 }

@@ -26,10 +26,7 @@ mod pair;
 mod pending;
 pub mod regs;
 pub mod sa;
-#[allow(
-    unsafe_code,
-    reason = "locking pages that hold keys takes system calls"
-)]
+#[allow(unsafe_code, reason = "locking pages that hold keys takes system calls")]
 pub mod secret;
 mod sq;
 pub mod ticket;

@@ -194,9 +194,7 @@ impl<T: Transport> Nic<T> {
         let instance = instance(self.epoch());
         regs::set_global64(t, Global::INSTANCE, instance);
         if regs::global64(t, Global::INSTANCE, 0) != instance {
-            return Err(Error::Config {
-                what: "the device does not keep INSTANCE".to_owned(),
-            });
+            return Err(Error::Config { what: "the device does not keep INSTANCE".to_owned() });
         }
         #[allow(clippy::cast_possible_truncation)]
         self.epoch.store(instance as u16, Ordering::Relaxed);
@@ -220,9 +218,7 @@ impl<T: Transport> Nic<T> {
         while !self.gate.is_empty() {
             if begun.elapsed() >= self.config.timeouts.command {
                 let what = "a submitting thread does not come back; it holds up the reset";
-                return Err(Error::Config {
-                    what: what.to_owned(),
-                });
+                return Err(Error::Config { what: what.to_owned() });
             }
             std::thread::yield_now();
         }
@@ -313,20 +309,14 @@ fn await_state<T: Transport>(t: &T, wanted: DeviceState, within: Duration) -> Re
             return Ok(());
         }
         if begun.elapsed() >= within {
-            return Err(Error::State {
-                found,
-                expected: wanted,
-                waited: begun.elapsed(),
-            });
+            return Err(Error::State { found, expected: wanted, waited: begun.elapsed() });
         }
         t.relax();
     }
 }
 
 fn state(status: u32) -> Option<DeviceState> {
-    u8::try_from(global::STATUS::STATE.get(status))
-        .ok()
-        .and_then(DeviceState::from_code)
+    u8::try_from(global::STATUS::STATE.get(status)).ok().and_then(DeviceState::from_code)
 }
 
 /// A random nonce whose low 16 bits are not 0 and whose low 7 bits are not those of `old`.
@@ -349,10 +339,7 @@ fn check(config: &Config, params: &Params) -> Result<Limits, Error> {
     if pairs == 0 || pairs > has {
         return refuse(format!("{pairs} queue pairs wanted, the device has {has}"));
     }
-    for (name, log2) in [
-        ("submission", config.sq_log2),
-        ("completion", config.cq_log2),
-    ] {
+    for (name, log2) in [("submission", config.sq_log2), ("completion", config.cq_log2)] {
         if !(1..=u32::from(params.ring_log2)).contains(&log2) {
             let most = params.ring_log2;
             return refuse(format!(
@@ -362,18 +349,12 @@ fn check(config: &Config, params: &Params) -> Result<Limits, Error> {
     }
     let unit = 2u32 << config.sq_log2.max(config.cq_log2);
     if !config.start.is_multiple_of(unit) {
-        return refuse(format!(
-            "start is {:#x}, must be a multiple of {unit:#x}",
-            config.start
-        ));
+        return refuse(format!("start is {:#x}, must be a multiple of {unit:#x}", config.start));
     }
     if let Some(sas) = config.max_sas
         && (sas == 0 || sas > params.sa_capacity)
     {
-        return refuse(format!(
-            "{sas} SAs wanted, the device has {}",
-            params.sa_capacity
-        ));
+        return refuse(format!("{sas} SAs wanted, the device has {}", params.sa_capacity));
     }
     Ok(Limits {
         sq_log2: config.sq_log2,
@@ -408,21 +389,9 @@ mod tests {
             check(&config, &params).map(drop).map_err(|e| e.to_string())
         };
         assert_eq!(wish(&|_| {}), Ok(()));
-        assert!(
-            wish(&|c| c.queue_pairs = 9)
-                .unwrap_err()
-                .contains("the device has 8")
-        );
-        assert!(
-            wish(&|c| c.sq_log2 = 13)
-                .unwrap_err()
-                .contains("2^1 to 2^12")
-        );
+        assert!(wish(&|c| c.queue_pairs = 9).unwrap_err().contains("the device has 8"));
+        assert!(wish(&|c| c.sq_log2 = 13).unwrap_err().contains("2^1 to 2^12"));
         assert!(wish(&|c| c.start = 256).unwrap_err().contains("0x200"));
-        assert!(
-            wish(&|c| c.max_sas = Some(4097))
-                .unwrap_err()
-                .contains("4096")
-        );
+        assert!(wish(&|c| c.max_sas = Some(4097)).unwrap_err().contains("4096"));
     }
 }

@@ -108,9 +108,7 @@ impl QueuePair {
         regs::set_queue_pair(t, n, Register::RING_SIZE, sizes);
         regs::set_queue_pair(t, n, Register::START, start);
         // Read back: a device that keeps something else would read and write elsewhere.
-        let kept = written
-            .iter()
-            .all(|&(r, v)| regs::queue_pair64(t, n, r) == v)
+        let kept = written.iter().all(|&(r, v)| regs::queue_pair64(t, n, r) == v)
             && regs::queue_pair(t, n, Register::RING_SIZE) == sizes
             && regs::queue_pair(t, n, Register::START) == start;
         if !kept {
@@ -118,12 +116,7 @@ impl QueuePair {
             return Err(Error::Config { what });
         }
         t.store_fence();
-        regs::set_queue_pair(
-            t,
-            n,
-            Register::QP_CTRL,
-            queue_pair::QP_CTRL::ENABLE.put(0, 1),
-        );
+        regs::set_queue_pair(t, n, Register::QP_CTRL, queue_pair::QP_CTRL::ENABLE.put(0, 1));
         self.await_state(t, QpState::Enabled, "start", within)
     }
 
@@ -236,12 +229,7 @@ impl QueuePair {
         if !self.reserve() {
             return None;
         }
-        let kind = Kind {
-            opcode: Opcode::Nop,
-            detail: 0,
-            targets: 0,
-            direct: 0,
-        };
+        let kind = Kind { opcode: Opcode::Nop, detail: 0, targets: 0, direct: 0 };
         let Some(number) = self.pending.take(kind, &[], false) else {
             self.unreserve();
             return None;
@@ -287,10 +275,7 @@ impl QueuePair {
     fn try_reap(&self) -> Option<Reaping<'_>> {
         // Acquire: what the one before us left is visible.
         let taken = self.reaping.swap(true, Ordering::Acquire);
-        (!taken).then(|| Reaping {
-            pair: self,
-            settled: 0,
-        })
+        (!taken).then(|| Reaping { pair: self, settled: 0 })
     }
 
     /// Waits until nobody takes completions, and keeps it so.
@@ -375,20 +360,14 @@ impl QueuePair {
         let info = u32::from(completion.info);
         let status = Status::from_code(completion.status).ok_or(Broken::Status)?;
         // A STAGE completion cannot name the opcode: nothing that is staged is believed (4.7).
-        let opcode = if status == Status::Stage {
-            0
-        } else {
-            kind.opcode as u32
-        };
+        let opcode = if status == Status::Stage { 0 } else { kind.opcode as u32 };
         if Completion::OPCODE.get(info) != opcode {
             return Err(Broken::Opcode);
         }
         if !possible(kind, status) {
             return Err(Broken::StatusImpossible);
         }
-        let head = self
-            .fetched(completion.sq_head.get())
-            .ok_or(Broken::SqHead)?;
+        let head = self.fetched(completion.sq_head.get()).ok_or(Broken::SqHead)?;
         let outcome = Outcome {
             status,
             result: completion.result.get(),
@@ -419,11 +398,7 @@ impl QueuePair {
 
     /// What broke the contract, if anything did since the last start.
     pub(crate) fn evidence(&self) -> Option<Violation> {
-        if self.violated.load(Ordering::Acquire) {
-            *self.kept()
-        } else {
-            None
-        }
+        if self.violated.load(Ordering::Acquire) { *self.kept() } else { None }
     }
 
     fn kept(&self) -> MutexGuard<'_, Option<Violation>> {
@@ -447,10 +422,7 @@ impl QueuePair {
             if entry.is_open() {
                 alone.settled += 1;
                 abort(entry);
-                self.pending
-                    .finish(number)
-                    .into_iter()
-                    .for_each(&mut notify);
+                self.pending.finish(number).into_iter().for_each(&mut notify);
             }
         }
         Ok(())
@@ -463,9 +435,7 @@ impl QueuePair {
 }
 
 fn state(status: u32) -> Option<QpState> {
-    u8::try_from(queue_pair::QP_STATUS::STATE.get(status))
-        .ok()
-        .and_then(QpState::from_code)
+    u8::try_from(queue_pair::QP_STATUS::STATE.get(status)).ok().and_then(QpState::from_code)
 }
 
 /// Which statuses a command can end with (4.7); of these, the driver's own encoder rules out none,

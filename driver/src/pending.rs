@@ -74,12 +74,7 @@ impl Kind {
     fn unpack(word: u32) -> Self {
         let [opcode, detail, targets, direct] = word.to_le_bytes();
         let opcode = Opcode::from_code(opcode).expect("only `pack` writes the word");
-        Self {
-            opcode,
-            detail,
-            targets,
-            direct,
-        }
+        Self { opcode, detail, targets, direct }
     }
 }
 
@@ -207,9 +202,7 @@ impl Pending {
         let queue = |numbers: std::ops::Range<u32>| {
             let queue = ArrayQueue::new(numbers.len());
             for number in numbers {
-                queue
-                    .push(number)
-                    .expect("the queue has room for every entry");
+                queue.push(number).expect("the queue has room for every entry");
             }
             queue
         };
@@ -233,11 +226,7 @@ impl Pending {
     }
 
     fn claim(&self, kind: Kind, targets: &[Target], open: u32, state: u32) -> Option<u32> {
-        let number = if state & HELD == 0 {
-            self.own.pop()?
-        } else {
-            self.held.pop()?
-        };
+        let number = if state & HELD == 0 { self.own.pop()? } else { self.held.pop()? };
         let entry = &self.entries[number as usize];
         entry.kind.store(kind.pack(), Ordering::Relaxed);
         for (k, target) in targets.iter().enumerate() {
@@ -255,9 +244,7 @@ impl Pending {
 
     /// Makes `child` one of the commands of `parent`'s operation; it is not published yet.
     pub(crate) fn adopt(&self, child: u32, parent: u32) {
-        self.entries[child as usize]
-            .parent
-            .store(parent, Ordering::Relaxed);
+        self.entries[child as usize].parent.store(parent, Ordering::Relaxed);
     }
 
     /// One of the commands of `parent`'s operation will not come.
@@ -267,17 +254,13 @@ impl Pending {
 
     /// Gives back an entry whose command was never published.
     pub(crate) fn untake(&self, number: u32) {
-        self.entries[number as usize]
-            .state
-            .store(0, Ordering::Relaxed);
+        self.entries[number as usize].state.store(0, Ordering::Relaxed);
         self.recycle(number);
     }
 
     /// Changes the description of a command that is not published yet.
     pub(crate) fn set_kind(&self, number: u32, kind: Kind) {
-        self.entries[number as usize]
-            .kind
-            .store(kind.pack(), Ordering::Relaxed);
+        self.entries[number as usize].kind.store(kind.pack(), Ordering::Relaxed);
     }
 
     pub(crate) fn entry(&self, number: u32) -> &Entry {
@@ -386,18 +369,9 @@ impl Pending {
     fn recycle(&self, number: u32) {
         // Whoever recycles is alone with the entry: no read-modify-write is needed.
         let uses = &self.entry(number).uses;
-        uses.store(
-            uses.load(Ordering::Relaxed).wrapping_add(1),
-            Ordering::Relaxed,
-        );
-        let queue = if (number as usize) < self.held.capacity() {
-            &self.held
-        } else {
-            &self.own
-        };
-        queue
-            .push(number)
-            .expect("the queue has room for every entry");
+        uses.store(uses.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        let queue = if (number as usize) < self.held.capacity() { &self.held } else { &self.own };
+        queue.push(number).expect("the queue has room for every entry");
     }
 }
 
@@ -405,12 +379,7 @@ impl Pending {
 mod tests {
     use super::*;
 
-    const KIND: Kind = Kind {
-        opcode: Opcode::Update,
-        detail: 1,
-        targets: 0,
-        direct: 0,
-    };
+    const KIND: Kind = Kind { opcode: Opcode::Update, detail: 1, targets: 0, direct: 0 };
     const DONE: Settled = Settled::Completed(Outcome {
         status: Status::Conflict,
         result: 7,
@@ -426,11 +395,7 @@ mod tests {
         assert_eq!(pending.find(cookie.0), Ok(number));
         pending.entry(number).say(DONE);
         assert_eq!(pending.finish(number), None);
-        assert_eq!(
-            pending.find(cookie.0),
-            Err(Broken::CookieNotPending),
-            "a duplicate"
-        );
+        assert_eq!(pending.find(cookie.0), Err(Broken::CookieNotPending), "a duplicate");
         for _ in 0..3 {
             pending.untake(pending.take(KIND, &[], false).unwrap());
         }
@@ -451,11 +416,7 @@ mod tests {
         pending.entry(number).say(DONE);
         pending.finish(number);
         assert_eq!(pending.poll(number), Some(DONE));
-        assert_eq!(
-            pending.take(KIND, &[], true),
-            None,
-            "it is still the ticket's"
-        );
+        assert_eq!(pending.take(KIND, &[], true), None, "it is still the ticket's");
         pending.let_go(number);
         assert!(pending.take(KIND, &[], true).is_some());
     }
@@ -473,14 +434,7 @@ mod tests {
                 (pending.attach(number, 3, 4), b)
             };
             let due: Vec<_> = a.into_iter().chain(b).collect();
-            assert_eq!(
-                due,
-                [Notify {
-                    callback: 3,
-                    token: 4,
-                    settled: DONE
-                }]
-            );
+            assert_eq!(due, [Notify { callback: 3, token: 4, settled: DONE }]);
             assert_eq!(pending.used(), 0);
         }
     }

@@ -74,11 +74,7 @@ pub fn ring_both<T: Transport>(t: &T, n: u32, sq_tail: u32, cq_head: u32) {
 
 /// Writes entry `p` of queue pair `n`'s direct doorbell ring.
 pub fn ring_direct<T: Transport>(t: &T, n: u32, p: u32, entry: u64) {
-    t.write64(
-        Bar::Registers,
-        Doorbell::DIRECT.address(n) + 8 * u64::from(p),
-        entry,
-    );
+    t.write64(Bar::Registers, Doorbell::DIRECT.address(n) + 8 * u64::from(p), entry);
 }
 
 fn pair<T: Transport>(t: &T, place: u64) -> u64 {

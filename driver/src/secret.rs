@@ -53,11 +53,7 @@ impl KeyMaterial {
     /// Whether both are the same, in a time that does not depend on where they differ.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
-        let pairs = self
-            .salt
-            .iter()
-            .zip(&other.salt)
-            .chain(self.key.iter().zip(&other.key));
+        let pairs = self.salt.iter().zip(&other.salt).chain(self.key.iter().zip(&other.key));
         std::hint::black_box(pairs.fold(0, |sum, (a, b)| sum | (a ^ b))) == 0
     }
 }
@@ -96,10 +92,7 @@ impl Vault {
             Err(_) if policy == KeyMemory::BestEffort => false,
             Err(error) => {
                 let reason = error.to_string();
-                return Err(Error::KeyMemory {
-                    len_bytes: region.size(),
-                    reason,
-                });
+                return Err(Error::KeyMemory { len_bytes: region.size(), reason });
             }
         };
         Ok(Self { region, locked })
@@ -124,10 +117,7 @@ impl Vault {
             .as_volatile_slice()
             .read_slice(cell.as_mut_slice(), index * CELL)
             .expect("the index is below the capacity");
-        let mut keys = KeyMaterial {
-            salt: [0; 4],
-            key: [0; 32],
-        };
+        let mut keys = KeyMaterial { salt: [0; 4], key: [0; 32] };
         keys.salt.copy_from_slice(&cell[..4]);
         keys.key.copy_from_slice(&cell[4..36]);
         f(&keys)
@@ -194,10 +184,7 @@ mod tests {
     fn keys_are_not_printed() {
         let keys = KeyMaterial::new([0xAB; 4], &[0xAB; 16]).unwrap();
         let text = format!("{keys:?}");
-        assert!(
-            !text.contains("171") && !text.to_lowercase().contains("ab, "),
-            "{text}"
-        );
+        assert!(!text.contains("171") && !text.to_lowercase().contains("ab, "), "{text}");
     }
 
     #[test]

@@ -74,9 +74,7 @@ impl SubmissionRing {
                 return Err(Refusal::Full);
             }
             let next = at.wrapping_add(slots);
-            match self
-                .claimed
-                .compare_exchange_weak(at, next, Ordering::Relaxed, Ordering::Relaxed)
+            match self.claimed.compare_exchange_weak(at, next, Ordering::Relaxed, Ordering::Relaxed)
             {
                 Ok(_) => return Ok(RingIndex(at)),
                 Err(now) => at = now,
@@ -107,10 +105,7 @@ impl SubmissionRing {
                 return moved;
             }
             let next = tail.wrapping_add((mark & 3) as u32);
-            match self
-                .published
-                .compare_exchange(tail, next, Ordering::AcqRel, Ordering::Acquire)
-            {
+            match self.published.compare_exchange(tail, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
                     moved = Some(RingIndex(next));
                     tail = next;
@@ -207,11 +202,7 @@ mod tests {
         ring.fill(second, &[2; 64]);
         assert_eq!(ring.publish(), None);
         ring.fill(first, &[1; 64]);
-        assert_eq!(
-            ring.publish(),
-            Some(RingIndex(0)),
-            "the index wraps at 2^32"
-        );
+        assert_eq!(ring.publish(), Some(RingIndex(0)), "the index wraps at 2^32");
         assert_eq!(ring.publish(), None, "nothing is told twice");
     }
 
@@ -232,10 +223,7 @@ mod tests {
         ring.fill(add, &[0xEE; 128]);
         assert_eq!(ring.publish(), Some(RingIndex(2)));
         assert!(!ring.memory().is_zero());
-        assert!(
-            !ring.retire(RingIndex(1)),
-            "half a command is never fetched"
-        );
+        assert!(!ring.retire(RingIndex(1)), "half a command is never fetched");
         assert!(ring.retire(RingIndex(2)));
         assert!(ring.memory().is_zero());
     }

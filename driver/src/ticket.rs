@@ -66,11 +66,7 @@ pub struct Ticket<T: Transport> {
 
 impl<T: Transport> Ticket<T> {
     pub(crate) fn new(core: &Arc<Core<T>>, pair: usize, number: u32) -> Self {
-        Self {
-            core: core.clone(),
-            pair,
-            number,
-        }
+        Self { core: core.clone(), pair, number }
     }
 
     /// The outcome, if it is there. Takes completions; never waits.
@@ -101,15 +97,9 @@ impl<T: Transport> Ticket<T> {
 
     /// Has `callback` called with `token` once the command is settled; at once if it is already.
     pub fn notify(self, callback: CallbackId, token: u64) {
-        let due = self
-            .core
-            .pair(self.pair)
-            .pending
-            .attach(self.number, callback.0, token);
+        let due = self.core.pair(self.pair).pending.attach(self.number, callback.0, token);
         if let Some(due) = due {
-            self.core
-                .callbacks
-                .call(due.callback, due.token, due.settled);
+            self.core.callbacks.call(due.callback, due.token, due.settled);
         }
         // The callback has the ticket's part now.
         let mut this = self;

@@ -74,9 +74,7 @@ pub(crate) fn update4(command: &Update4, items: &[Update4Item; 4]) -> Option<usi
     let count = usize::from(command.header.flags & UPDATE4_COUNT_MASK);
     (unaddressed(&command.header, UPDATE4_COUNT_MASK | UPDATE4_STEP)
         && (1..=Update4::MAX_ITEMS).contains(&count)
-        && items[count..]
-            .iter()
-            .all(|unused| *unused == Update4Item::default()))
+        && items[count..].iter().all(|unused| *unused == Update4Item::default()))
     .then_some(count)
 }
 
@@ -141,11 +139,7 @@ pub(crate) fn offered(add: &Add, read: &AddCodes, params: &Params) -> bool {
         Mode::Transport => FEATURES::TRANSPORT,
         Mode::Tunnel => FEATURES::TUNNEL,
     };
-    let family = if add.family == 4 {
-        FEATURES::IPV4
-    } else {
-        FEATURES::IPV6
-    };
+    let family = if add.family == 4 { FEATURES::IPV4 } else { FEATURES::IPV6 };
     let udp = match read.udp {
         UdpEncap::None => true,
         UdpEncap::Transport => FEATURES::UDP_TRANSPORT.is_set(params.features),

@@ -102,8 +102,7 @@ impl CompletionRing {
 
     /// Address of the entry that is written next.
     pub(crate) fn tail_iova(&self) -> u64 {
-        self.base
-            .wrapping_add(u64::from(self.tail.slot(self.log2)) * CQ_ENTRY_BYTES)
+        self.base.wrapping_add(u64::from(self.tail.slot(self.log2)) * CQ_ENTRY_BYTES)
     }
 
     /// Entries from the tail to the end of the 64 bytes it stands in, or of the ring.

@@ -27,12 +27,7 @@ pub(crate) struct Doorbell {
 
 impl DirectRing {
     pub(crate) fn new(log2: u8) -> Self {
-        Self {
-            target: [0; MAX],
-            claim: [0; MAX],
-            head: 0,
-            log2: log2.into(),
-        }
+        Self { target: [0; MAX], claim: [0; MAX], head: 0, log2: log2.into() }
     }
 
     /// Clears the ring: the pair was enabled. Zeros are of lap 0, and the first round has lap 1.

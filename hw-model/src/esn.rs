@@ -51,11 +51,7 @@ pub const fn resolve(esn: bool, held: Position, seq: u32) -> Top {
 #[must_use]
 pub const fn authenticated(held: Position, number: Top) -> Position {
     if !held.lo_valid || number.0 > held.top().0 {
-        Position {
-            hi: number.hi(),
-            lo: number.lo(),
-            lo_valid: true,
-        }
+        Position { hi: number.hi(), lo: number.lo(), lo_valid: true }
     } else {
         held
     }
@@ -65,11 +61,7 @@ pub const fn authenticated(held: Position, number: Top) -> Position {
 #[must_use]
 pub const fn update(held: Position, mode: UpdateMode, hi: u32, lo: u32) -> Position {
     match mode {
-        UpdateMode::Top => Position {
-            hi,
-            lo,
-            lo_valid: true,
-        },
+        UpdateMode::Top => Position { hi, lo, lo_valid: true },
         UpdateMode::Resync => unknown_low(hi),
         UpdateMode::Hi => {
             if hi == held.hi {
@@ -80,11 +72,7 @@ pub const fn update(held: Position, mode: UpdateMode, hi: u32, lo: u32) -> Posit
                 && held.lo >= 1 << 31
             {
                 // The wrap is near or just past: both old and new numbers still resolve.
-                Position {
-                    hi,
-                    lo: 0,
-                    lo_valid: true,
-                }
+                Position { hi, lo: 0, lo_valid: true }
             } else {
                 unknown_low(hi)
             }
@@ -94,11 +82,7 @@ pub const fn update(held: Position, mode: UpdateMode, hi: u32, lo: u32) -> Posit
 
 /// A high half that is used as told, until a packet shows the low one.
 const fn unknown_low(hi: u32) -> Position {
-    Position {
-        hi,
-        lo: 0,
-        lo_valid: false,
-    }
+    Position { hi, lo: 0, lo_valid: false }
 }
 
 #[cfg(test)]
@@ -115,85 +99,26 @@ mod tests {
         const MAX: u32 = u32::MAX;
         let rows = [
             (at(0, 0, true), 1, (0, 1), at(0, 1, true)),
-            (
-                at(0, 0, true),
-                0x7FFF_FFFF,
-                (0, 0x7FFF_FFFF),
-                at(0, 0x7FFF_FFFF, true),
-            ),
+            (at(0, 0, true), 0x7FFF_FFFF, (0, 0x7FFF_FFFF), at(0, 0x7FFF_FFFF, true)),
             (at(0, 0, true), MAX, (0, MAX), at(0, MAX, true)),
-            (
-                at(0, 5, true),
-                0xFFFF_FFF0,
-                (0, 0xFFFF_FFF0),
-                at(0, 0xFFFF_FFF0, true),
-            ),
-            (
-                at(0, 0x8000_0000, true),
-                0,
-                (0, 0),
-                at(0, 0x8000_0000, true),
-            ),
+            (at(0, 5, true), 0xFFFF_FFF0, (0, 0xFFFF_FFF0), at(0, 0xFFFF_FFF0, true)),
+            (at(0, 0x8000_0000, true), 0, (0, 0), at(0, 0x8000_0000, true)),
             (at(0, 0x8000_0001, true), 0, (1, 0), at(1, 0, true)),
-            (
-                at(0, 0x8000_0001, true),
-                1,
-                (0, 1),
-                at(0, 0x8000_0001, true),
-            ),
-            (
-                at(0, MAX, true),
-                0x7FFF_FFFE,
-                (1, 0x7FFF_FFFE),
-                at(1, 0x7FFF_FFFE, true),
-            ),
-            (
-                at(0, MAX, true),
-                0x7FFF_FFFF,
-                (0, 0x7FFF_FFFF),
-                at(0, MAX, true),
-            ),
-            (
-                at(1, 0, true),
-                0x7FFF_FFFF,
-                (1, 0x7FFF_FFFF),
-                at(1, 0x7FFF_FFFF, true),
-            ),
-            (
-                at(1, 0, true),
-                0x8000_0000,
-                (0, 0x8000_0000),
-                at(1, 0, true),
-            ),
-            (
-                at(5, 0x7FFF_FFFF, true),
-                0xFFFF_FFFE,
-                (5, 0xFFFF_FFFE),
-                at(5, 0xFFFF_FFFE, true),
-            ),
-            (
-                at(5, 0x7FFF_FFFF, true),
-                MAX,
-                (4, MAX),
-                at(5, 0x7FFF_FFFF, true),
-            ),
-            (
-                at(MAX, 0xFFFF_FFF0, true),
-                5,
-                (MAX, 5),
-                at(MAX, 0xFFFF_FFF0, true),
-            ),
+            (at(0, 0x8000_0001, true), 1, (0, 1), at(0, 0x8000_0001, true)),
+            (at(0, MAX, true), 0x7FFF_FFFE, (1, 0x7FFF_FFFE), at(1, 0x7FFF_FFFE, true)),
+            (at(0, MAX, true), 0x7FFF_FFFF, (0, 0x7FFF_FFFF), at(0, MAX, true)),
+            (at(1, 0, true), 0x7FFF_FFFF, (1, 0x7FFF_FFFF), at(1, 0x7FFF_FFFF, true)),
+            (at(1, 0, true), 0x8000_0000, (0, 0x8000_0000), at(1, 0, true)),
+            (at(5, 0x7FFF_FFFF, true), 0xFFFF_FFFE, (5, 0xFFFF_FFFE), at(5, 0xFFFF_FFFE, true)),
+            (at(5, 0x7FFF_FFFF, true), MAX, (4, MAX), at(5, 0x7FFF_FFFF, true)),
+            (at(MAX, 0xFFFF_FFF0, true), 5, (MAX, 5), at(MAX, 0xFFFF_FFF0, true)),
             (at(MAX, 0, true), MAX, (0xFFFF_FFFE, MAX), at(MAX, 0, true)),
             (at(7, 0, false), MAX, (7, MAX), at(7, MAX, true)),
         ];
         for (held, seq, (hi, lo), after) in rows {
             let number = resolve(true, held, seq);
             assert_eq!(number, Top::new(hi, lo), "{held:x?}; {seq:08x}");
-            assert_eq!(
-                authenticated(held, number),
-                after,
-                "{held:x?}; {seq:08x} COMMIT"
-            );
+            assert_eq!(authenticated(held, number), after, "{held:x?}; {seq:08x} COMMIT");
         }
     }
 
@@ -219,11 +144,7 @@ mod tests {
             (at(7, 0, false), 8, at(8, 0, false)),
         ];
         for (held, hi, after) in rows {
-            assert_eq!(
-                update(held, UpdateMode::Hi, hi, 0),
-                after,
-                "{held:x?}; {hi:x}"
-            );
+            assert_eq!(update(held, UpdateMode::Hi, hi, 0), after, "{held:x?}; {hi:x}");
         }
     }
 
@@ -238,10 +159,7 @@ mod tests {
     #[test]
     fn without_esn_the_number_is_the_wire_number() {
         assert_eq!(resolve(false, at(0, 0xFFFF_FFFF, true), 3), Top(3));
-        assert_eq!(
-            authenticated(at(0, 0xFFFF_FFFF, true), Top(3)),
-            at(0, 0xFFFF_FFFF, true)
-        );
+        assert_eq!(authenticated(at(0, 0xFFFF_FFFF, true), Top(3)), at(0, 0xFFFF_FFFF, true));
     }
 
     /// The halves agree with the rule as §7 writes it, in wide integers, around every boundary.

@@ -84,29 +84,17 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// A status with result 0.
     pub(crate) const fn plain(status: Status) -> Self {
-        Self {
-            status,
-            result: 0,
-            lo_valid: false,
-            changed: false,
-        }
+        Self { status, result: 0, lo_valid: false, changed: false }
     }
 
     /// A status with the generation held.
     const fn generation(status: Status, held: Generation) -> Self {
-        Self {
-            result: held.0 as u64,
-            ..Self::plain(status)
-        }
+        Self { result: held.0 as u64, ..Self::plain(status) }
     }
 
     /// A status with `top`.
     pub(crate) const fn top(status: Status, held: Position) -> Self {
-        Self {
-            result: held.top().0,
-            lo_valid: held.lo_valid,
-            ..Self::plain(status)
-        }
+        Self { result: held.top().0, lo_valid: held.lo_valid, ..Self::plain(status) }
     }
 }
 
@@ -115,11 +103,7 @@ pub(crate) type Check<T = ()> = Result<T, Outcome>;
 
 /// `Err` with a plain status unless `ok`.
 pub(crate) fn require(ok: bool, status: Status) -> Check {
-    if ok {
-        Ok(())
-    } else {
-        Err(Outcome::plain(status))
-    }
+    if ok { Ok(()) } else { Err(Outcome::plain(status)) }
 }
 
 impl Core {
@@ -136,10 +120,7 @@ impl Core {
         require(header.epoch.get() == self.epoch, Status::BadEpoch)?;
         match opcode {
             Opcode::Nop | Opcode::Fence => {
-                require(
-                    check::marker(transmute_ref!(command.slot)),
-                    Status::BadField,
-                )?;
+                require(check::marker(transmute_ref!(command.slot)), Status::BadField)?;
                 Ok(Outcome::plain(Status::Ok))
             }
             Opcode::Add => self.add(command.add),
@@ -193,10 +174,7 @@ impl Core {
         let codes = check::add(add).ok_or(Outcome::plain(Status::BadField))?;
         let index = add.header.index.get();
         let entry = self.entry_at(index)?;
-        require(
-            check::offered(add, &codes, &self.params),
-            Status::Unsupported,
-        )?;
+        require(check::offered(add, &codes, &self.params), Status::Unsupported)?;
         if entry.state.0 != SlotState::Free {
             return Err(Outcome::generation(Status::Occupied, entry.generation));
         }
@@ -208,10 +186,7 @@ impl Core {
         let failed = self.faults.verify_add.hit(index.into(), 1);
         if failed || !self.table.holds(index, add) {
             self.table.set_state(index, SlotState::Bad);
-            return Ok(Outcome {
-                changed: true,
-                ..Outcome::plain(Status::Verify)
-            });
+            return Ok(Outcome { changed: true, ..Outcome::plain(Status::Verify) });
         }
         let position = Position {
             hi: add.hi.get(),
@@ -249,10 +224,7 @@ impl Core {
         let failed = self.faults.verify_delete.hit(index.into(), 1);
         if failed || !self.table.is_wiped(index) {
             self.table.set_state(index, SlotState::Bad);
-            return Ok(Outcome {
-                changed: true,
-                ..Outcome::plain(Status::Verify)
-            });
+            return Ok(Outcome { changed: true, ..Outcome::plain(Status::Verify) });
         }
         Ok(Outcome {
             status: Status::Ok,
@@ -296,21 +268,13 @@ impl Core {
         require(offered, Status::Unsupported)?;
         Self::live(&entry, header.generation.get())?;
         let number = esn::resolve(entry.esn, entry.position, command.seq.get());
-        let after = if commit {
-            esn::authenticated(entry.position, number)
-        } else {
-            entry.position
-        };
+        let after =
+            if commit { esn::authenticated(entry.position, number) } else { entry.position };
         let changed = after != entry.position;
         if changed {
             self.table.set_position(index, after);
         }
-        Ok(Outcome {
-            status: Status::Ok,
-            result: number.0,
-            lo_valid: after.lo_valid,
-            changed,
-        })
+        Ok(Outcome { status: Status::Ok, result: number.0, lo_valid: after.lo_valid, changed })
     }
 
     /// A posted write to the host.
@@ -350,11 +314,7 @@ impl Core {
             Err(DmaFault)
         } else {
             let read = host.dma_read(iova, out);
-            if self.faults.poison_read.hit(iova, len) {
-                Err(DmaFault)
-            } else {
-                read
-            }
+            if self.faults.poison_read.hit(iova, len) { Err(DmaFault) } else { read }
         };
         if read.is_err() {
             self.counters[Counters::DMA_ERRORS] += 1;

@@ -168,15 +168,9 @@ mod tests {
     #[test]
     fn triggers_count_from_now() {
         let mut third = Trigger::Nth(3);
-        assert_eq!(
-            [(); 5].map(|()| third.hit(0, 1)),
-            [false, false, true, false, false]
-        );
+        assert_eq!([(); 5].map(|()| third.hit(0, 1)), [false, false, true, false, false]);
         let mut second = Trigger::every(2);
-        assert_eq!(
-            [(); 5].map(|()| second.hit(0, 1)),
-            [false, true, false, true, false]
-        );
+        assert_eq!([(); 5].map(|()| second.hit(0, 1)), [false, true, false, true, false]);
         let mut range = Trigger::Within(0x1000..0x2000);
         assert!(range.hit(0xFFF, 2) && range.hit(0x1FFF, 1));
         assert!(!range.hit(0xFFF, 1) && !range.hit(0x2000, 64));

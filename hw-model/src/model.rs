@@ -86,9 +86,7 @@ impl Model {
             int_cause: 0,
             int_enable: 0,
             scratch: 0,
-            pairs: (0..params.queue_pairs)
-                .map(|_| QueuePair::new(params.direct_log2))
-                .collect(),
+            pairs: (0..params.queue_pairs).map(|_| QueuePair::new(params.direct_log2)).collect(),
             msix: Msix::new(vectors),
             turns: Turns::default(),
         })
@@ -118,11 +116,7 @@ impl Model {
 
     /// What was executed since the last call, in order of execution.
     pub fn take_trace(&mut self) -> Vec<Executed> {
-        self.core
-            .trace
-            .as_mut()
-            .map(core::mem::take)
-            .unwrap_or_default()
+        self.core.trace.as_mut().map(core::mem::take).unwrap_or_default()
     }
 
     /// Whether nothing of an entry is left in slot `index`: row with salt and key, control word but

@@ -26,16 +26,8 @@ pub(crate) struct Msix {
 
 impl Msix {
     pub(crate) fn new(vectors: usize) -> Self {
-        let empty = Entry {
-            addr_lo: 0,
-            addr_hi: 0,
-            data: 0,
-        };
-        Self {
-            entries: vec![empty; vectors],
-            masked: u128::MAX,
-            pending: 0,
-        }
+        let empty = Entry { addr_lo: 0, addr_hi: 0, data: 0 };
+        Self { entries: vec![empty; vectors], masked: u128::MAX, pending: 0 }
     }
 
     /// Reset values: every vector masked, nothing pending.

@@ -42,9 +42,7 @@ impl<T: Clone + Default + Zeroize> Paged<T> {
         let at = at as usize;
         let page = self.pages[at / PAGE].get_or_insert_with(|| {
             let zeros = vec![T::default(); PAGE].into_boxed_slice();
-            zeros
-                .try_into()
-                .unwrap_or_else(|_| unreachable!("a page has PAGE elements"))
+            zeros.try_into().unwrap_or_else(|_| unreachable!("a page has PAGE elements"))
         });
         &mut page[at % PAGE]
     }

@@ -34,15 +34,10 @@ fn place(block: &esnic_abi::layout::Block, offset: u64) -> Option<(usize, u32)> 
     let (n, at) = if block.stride == 0 {
         (0, inside)
     } else {
-        (
-            inside / u64::from(block.stride),
-            inside % u64::from(block.stride),
-        )
+        (inside / u64::from(block.stride), inside % u64::from(block.stride))
     };
     let at = u32::try_from(at).ok().filter(|at| *at < block.size)?;
-    let n = usize::try_from(n)
-        .ok()
-        .filter(|n| *n < block.count as usize)?;
+    let n = usize::try_from(n).ok().filter(|n| *n < block.count as usize)?;
     Some((n, at))
 }
 
@@ -97,9 +92,8 @@ impl Model {
                 if let Some((_, at)) = place(&Global::BLOCK, offset) {
                     Global::decode(at).map_or(0, |(register, dword)| self.global(register, dword))
                 } else if let Some((_, at)) = place(&Counters::BLOCK, offset) {
-                    Counters::decode(at).map_or(0, |(counter, dword)| {
-                        dword_of(self.core.counters[counter], dword)
-                    })
+                    Counters::decode(at)
+                        .map_or(0, |(counter, dword)| dword_of(self.core.counters[counter], dword))
                 } else if let Some((n, at)) = place(&QueuePair::BLOCK, offset) {
                     match (self.pairs.get(n), QueuePair::decode(at)) {
                         (Some(pair), Some((register, dword))) => pair_dword(pair, register, dword),
@@ -142,9 +136,7 @@ impl Model {
 
     fn qp_error_map(&self) -> u64 {
         let in_error = |pair: &crate::qp::QueuePair| u64::from(pair.state == QpState::Error);
-        (0..)
-            .zip(&self.pairs)
-            .fold(0, |map, (n, pair)| map | in_error(pair) << n)
+        (0..).zip(&self.pairs).fold(0, |map, (n, pair)| map | in_error(pair) << n)
     }
 
     /// Writes the dword at `offset`, which is aligned.

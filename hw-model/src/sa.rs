@@ -95,10 +95,7 @@ pub(crate) struct SaTable {
 
 impl SaTable {
     pub(crate) fn new(capacity: u32) -> Self {
-        Self {
-            entries: Paged::new(capacity as usize),
-            configs: Paged::new(capacity as usize),
-        }
+        Self { entries: Paged::new(capacity as usize), configs: Paged::new(capacity as usize) }
     }
 
     /// Control and state word of slot `index`.
@@ -140,26 +137,16 @@ impl SaTable {
             config.zeroize();
         }
         if let Some(entry) = self.entries.get_mut(index) {
-            *entry = Entry {
-                generation: entry.generation,
-                ..Entry::default()
-            };
+            *entry = Entry { generation: entry.generation, ..Entry::default() };
         }
     }
 
     /// Whether the row, read back, is zero; state and generation are not looked at.
     pub(crate) fn is_wiped(&self, index: u32) -> bool {
         let entry = self.entry(index);
-        let words = Entry {
-            state: State::default(),
-            generation: Generation::default(),
-            ..entry
-        };
+        let words = Entry { state: State::default(), generation: Generation::default(), ..entry };
         words == Entry::default()
-            && self
-                .configs
-                .get(index)
-                .is_none_or(|row| *row == Config::default())
+            && self.configs.get(index).is_none_or(|row| *row == Config::default())
     }
 
     /// Whether the slot is FREE.

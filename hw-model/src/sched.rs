@@ -99,11 +99,7 @@ impl Model {
     fn execute_next(&mut self, host: &mut dyn Host) -> u32 {
         let direct_first = self.turns.ring_was_last;
         for direct in [direct_first, !direct_first] {
-            let taken = if direct {
-                self.direct_next(host)
-            } else {
-                self.ring_next(host)
-            };
+            let taken = if direct { self.direct_next(host) } else { self.ring_next(host) };
             if taken != 0 {
                 self.turns.ring_was_last = !direct;
                 return taken;
@@ -119,11 +115,8 @@ impl Model {
             }
             let taken = self.ring_one(n, host);
             // The turn goes on with the read, not with the command.
-            self.turns.ring = if self.pairs[n].sq.has_fetched() {
-                n
-            } else {
-                (n + 1) % self.pairs.len()
-            };
+            self.turns.ring =
+                if self.pairs[n].sq.has_fetched() { n } else { (n + 1) % self.pairs.len() };
             return taken;
         }
         0
@@ -183,11 +176,7 @@ impl Model {
         let Some(front) = pair.sq.front() else {
             return 0;
         };
-        let command = Command {
-            path: Path::Ring,
-            slot: front.slot,
-            add: front.add,
-        };
+        let command = Command { path: Path::Ring, slot: front.slot, add: front.add };
         let header = command.header();
         let (opcode, cookie) = (header.opcode, Cookie(header.cookie.get()));
         let cycles = command.cycles();
@@ -234,11 +223,7 @@ impl Model {
             Some(staged) => {
                 let halves: &[[u8; 64]; 2] = transmute_ref!(&*staged);
                 let add: &Add = transmute_ref!(&*staged);
-                let command = Command {
-                    path: Path::Direct,
-                    slot: &halves[0],
-                    add: Some(add),
-                };
+                let command = Command { path: Path::Direct, slot: &halves[0], add: Some(add) };
                 let outcome = self.core.execute(&command, host);
                 (command.cycles(), add.header.opcode, outcome)
             }

@@ -99,19 +99,12 @@ impl SubmissionRing {
     pub(crate) fn next_fetch(&self, credits: u32) -> Option<Fetch> {
         let slot = self.head.slot(self.log2);
         let block = BATCH as u32 - slot % BATCH as u32;
-        let slots = block
-            .min(self.size() - slot)
-            .min(self.tail.since(self.head))
-            .min(credits);
-        (slots != 0).then(|| Fetch {
-            iova: self.iova(self.head),
-            slots: slots as usize,
-        })
+        let slots = block.min(self.size() - slot).min(self.tail.since(self.head)).min(credits);
+        (slots != 0).then(|| Fetch { iova: self.iova(self.head), slots: slots as usize })
     }
 
     fn iova(&self, index: RingIndex) -> u64 {
-        self.base
-            .wrapping_add(u64::from(index.slot(self.log2)) * SQ_SLOT_BYTES)
+        self.base.wrapping_add(u64::from(index.slot(self.log2)) * SQ_SLOT_BYTES)
     }
 
     /// Where the data of a read goes.
@@ -182,10 +175,7 @@ impl SubmissionRing {
         } else {
             None
         };
-        Some(Front {
-            slot: &self.slots[at],
-            add,
-        })
+        Some(Front { slot: &self.slots[at], add })
     }
 
     /// The command at the front was executed.
@@ -200,10 +190,7 @@ impl SubmissionRing {
     /// Drops `slots` slots from the front; those of an ADD held a key and are zeroed (R33).
     fn consume(&mut self, slots: usize) {
         for slot in &mut self.slots[self.next..self.next + slots] {
-            if matches!(
-                Opcode::from_code(slot[0]),
-                Some(Opcode::Add | Opcode::AddSecond) | None
-            ) {
+            if matches!(Opcode::from_code(slot[0]), Some(Opcode::Add | Opcode::AddSecond) | None) {
                 slot.zeroize();
             }
         }

@@ -28,11 +28,7 @@ struct Buffer {
 
 impl Default for Buffer {
     fn default() -> Self {
-        Self {
-            tag: 0,
-            written: 0,
-            bytes: [0; BYTES],
-        }
+        Self { tag: 0, written: 0, bytes: [0; BYTES] }
     }
 }
 
@@ -44,10 +40,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn new(log2: u8) -> Self {
-        Self {
-            buffers: Paged::new(1 << log2),
-            mask: (1 << log2) - 1,
-        }
+        Self { buffers: Paged::new(1 << log2), mask: (1 << log2) - 1 }
     }
 
     /// A store of whole dwords into slot `index`, from dword `first` on. Another tag empties the

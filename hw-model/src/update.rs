@@ -41,10 +41,7 @@ impl Core {
         }
         let after = esn::update(held, mode, hi, lo);
         let changed = self.move_to(index, held, after);
-        Ok(Outcome {
-            changed,
-            ..Outcome::top(Status::Ok, after)
-        })
+        Ok(Outcome { changed, ..Outcome::top(Status::Ok, after) })
     }
 
     /// Items take effect in order and independently of each other (§4.4).
@@ -81,10 +78,7 @@ impl Core {
         require(entry.esn, Status::NotEsn)?;
         let hi = item.hi.get();
         // Nothing comes before 0, so a STEP to 0 can expect nothing that is held.
-        require(
-            !step || hi.checked_sub(1) == Some(entry.position.hi),
-            Status::Conflict,
-        )?;
+        require(!step || hi.checked_sub(1) == Some(entry.position.hi), Status::Conflict)?;
         let after = esn::update(entry.position, UpdateMode::Hi, hi, 0);
         Ok(self.move_to(index, entry.position, after))
     }

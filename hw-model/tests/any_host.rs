@@ -66,10 +66,7 @@ fn act(bench: &mut Bench, dice: &mut Dice, pair: u32) {
                 Opcode::AddSecond,
                 Opcode::Add,
             ]);
-            bench.fill(
-                pair,
-                bare(opcode, index * dice.roll(2), dice.roll(3)).as_bytes(),
-            );
+            bench.fill(pair, bare(opcode, index * dice.roll(2), dice.roll(3)).as_bytes());
             bench.publish(pair);
         }
         8 => drop(bench.pop_all(pair)),

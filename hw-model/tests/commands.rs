@@ -35,24 +35,12 @@ fn an_entry_lives_and_dies_by_the_ring() {
 fn an_entry_lives_and_dies_by_the_direct_path() {
     let mut bench = Bench::new();
     assert_eq!(status(&bench.direct(add(7, 1).as_bytes())), Status::Ok);
-    assert_eq!(
-        status(&bench.direct(update(7, 1, 6).as_bytes())),
-        Status::Ok
-    );
-    let resolve = Resolve {
-        header: header(Opcode::Resolve, 7, 1),
-        seq: 9.into(),
-        ..Resolve::default()
-    };
+    assert_eq!(status(&bench.direct(update(7, 1, 6).as_bytes())), Status::Ok);
+    let resolve =
+        Resolve { header: header(Opcode::Resolve, 7, 1), seq: 9.into(), ..Resolve::default() };
     let done = bench.direct(resolve.as_bytes());
-    assert_eq!(
-        (status(&done), done.result.get()),
-        (Status::Ok, 6 << 32 | 9)
-    );
-    let query = Query {
-        header: header(Opcode::Query, 7, 1),
-        ..Query::default()
-    };
+    assert_eq!((status(&done), done.result.get()), (Status::Ok, 6 << 32 | 9));
+    let query = Query { header: header(Opcode::Query, 7, 1), ..Query::default() };
     assert_eq!(bench.direct(query.as_bytes()).result.get(), 6 << 32);
     let done = bench.direct(bare(Opcode::Delete, 7, 1).as_bytes());
     assert_eq!((status(&done), done.result.get()), (Status::Ok, 6 << 32));
@@ -114,10 +102,7 @@ fn items_of_update4_are_independent() {
     assert_eq!(status(&done), Status::Items);
     let stale = Status::Stale as u8;
     let bad_index = Status::BadIndex as u8;
-    assert_eq!(
-        done.result.get().to_le_bytes(),
-        [0, stale, bad_index, 0, 1, 0, 0, 0]
-    );
+    assert_eq!(done.result.get().to_le_bytes(), [0, stale, bad_index, 0, 1, 0, 0, 0]);
     assert!(changed(&done));
 
     // STEP: each item expects the half before its own.
@@ -128,10 +113,7 @@ fn items_of_update4_are_independent() {
     let done = bench.ring(command.as_bytes());
     let conflict = Status::Conflict as u8;
     let empty = Status::Empty as u8;
-    assert_eq!(
-        done.result.get().to_le_bytes(),
-        [conflict, 0, conflict, empty, 2, 0, 0, 0]
-    );
+    assert_eq!(done.result.get().to_le_bytes(), [conflict, 0, conflict, empty, 2, 0, 0, 0]);
 }
 
 #[test]
@@ -145,10 +127,7 @@ fn cas_step_and_monotone_follow_section_7() {
         update
     };
     let done = bench.ring(cas(4, 6).as_bytes());
-    assert_eq!(
-        (status(&done), done.result.get() >> 32),
-        (Status::Conflict, 5)
-    );
+    assert_eq!((status(&done), done.result.get() >> 32), (Status::Conflict, 5));
     assert!(!changed(&done) && lo_valid(&done));
     assert_eq!(status(&bench.ring(cas(5, 6).as_bytes())), Status::Ok);
     assert_eq!(status(&bench.ring(cas(6, 5).as_bytes())), Status::Ok);
@@ -161,10 +140,7 @@ fn cas_step_and_monotone_follow_section_7() {
         update
     };
     let top = bench.ring(monotone(1, 5, 0x10).as_bytes());
-    assert_eq!(
-        (status(&top), top.result.get()),
-        (Status::Ok, 5 << 32 | 0x10)
-    );
+    assert_eq!((status(&top), top.result.get()), (Status::Ok, 5 << 32 | 0x10));
     for (mode, hi, lo, expected, moved) in [
         (0, 5, 0, Status::Ok, false),
         (0, 4, 0, Status::Backward, false),
@@ -176,11 +152,7 @@ fn cas_step_and_monotone_follow_section_7() {
         (1, 5, 0, Status::Ok, true),
     ] {
         let done = bench.ring(monotone(mode, hi, lo).as_bytes());
-        assert_eq!(
-            (status(&done), changed(&done)),
-            (expected, moved),
-            "mode {mode}: {hi}:{lo:x}"
-        );
+        assert_eq!((status(&done), changed(&done)), (expected, moved), "mode {mode}: {hi}:{lo:x}");
     }
 }
 
@@ -188,20 +160,14 @@ fn cas_step_and_monotone_follow_section_7() {
 fn commit_acts_as_an_authenticated_packet() {
     let mut bench = Bench::new();
     bench.ring(add(1, 1).as_bytes());
-    let mut resolve = Resolve {
-        header: header(Opcode::Resolve, 1, 1),
-        seq: 2.into(),
-        ..Resolve::default()
-    };
+    let mut resolve =
+        Resolve { header: header(Opcode::Resolve, 1, 1), seq: 2.into(), ..Resolve::default() };
     let done = bench.ring(resolve.as_bytes());
     assert_eq!((done.result.get(), changed(&done)), (5 << 32 | 2, false));
     resolve.seq = 0x8000_0003.into();
     resolve.header.flags = 1;
     let done = bench.ring(resolve.as_bytes());
-    assert_eq!(
-        (done.result.get(), changed(&done)),
-        (5 << 32 | 0x8000_0003, true)
-    );
+    assert_eq!((done.result.get(), changed(&done)), (5 << 32 | 0x8000_0003, true));
     resolve.seq = 2.into();
     let done = bench.ring(resolve.as_bytes());
     assert_eq!((done.result.get(), changed(&done)), (6 << 32 | 2, true));
@@ -214,19 +180,9 @@ fn generations_outlive_their_entries() {
     bench.ring(bare(Opcode::Delete, 1, 5).as_bytes());
     for old in [5, 4, 0x8000_0005] {
         let done = bench.ring(add(1, old).as_bytes());
-        assert_eq!(
-            (status(&done), done.result.get()),
-            (Status::OldGeneration, 5),
-            "R21: {old:x}"
-        );
+        assert_eq!((status(&done), done.result.get()), (Status::OldGeneration, 5), "R21: {old:x}");
     }
-    assert_eq!(
-        status(&bench.ring(add(1, 0x8000_0004).as_bytes())),
-        Status::Ok
-    );
+    assert_eq!(status(&bench.ring(add(1, 0x8000_0004).as_bytes())), Status::Ok);
     let done = bench.ring(bare(Opcode::Delete, 1, 5).as_bytes());
-    assert_eq!(
-        (status(&done), done.result.get()),
-        (Status::Stale, 0x8000_0004)
-    );
+    assert_eq!((status(&done), done.result.get()), (Status::Stale, 0x8000_0004));
 }

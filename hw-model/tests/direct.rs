@@ -30,9 +30,7 @@ fn stores_may_be_split_and_reordered() {
     let command = update(1, 1, 6);
     let bytes = command.as_bytes();
     for at in (0..64).step_by(8).rev() {
-        bench
-            .model
-            .write(Bar::Table, 128 + at as u64, &bytes[at..at + 8]);
+        bench.model.write(Bar::Table, 128 + at as u64, &bytes[at..at + 8]);
     }
     bench.ring_direct(0, 1, command.header.cookie.get());
     assert_eq!(answer(&mut bench), Status::Ok);
@@ -74,9 +72,7 @@ fn taking_a_command_empties_its_buffer() {
     bench.stage(1, &command.as_bytes()[..16]);
     bench.ring_direct(0, 1, 1);
     assert_eq!(answer(&mut bench), Status::Stage);
-    bench
-        .model
-        .write(Bar::Table, 128 + 16, &command.as_bytes()[16..]);
+    bench.model.write(Bar::Table, 128 + 16, &command.as_bytes()[16..]);
     bench.ring_direct(0, 1, command.header.cookie.get());
     assert_eq!(answer(&mut bench), Status::Stage);
 }
@@ -143,28 +139,17 @@ fn pieces_of_dwords_are_dropped_and_counted() {
 
 #[test]
 fn laps_keep_rounds_apart_and_order_is_strict() {
-    let mut bench = Bench::running(Params {
-        direct_log2: 1,
-        ..Params::default()
-    });
+    let mut bench = Bench::running(Params { direct_log2: 1, ..Params::default() });
     bench.enable(Rings::small(0));
     let dword = |bench: &mut Bench, k: u32, which: u64| {
         let entry = direct_entry(k, 2, k, k, EPOCH);
-        let value = if which == 0 {
-            entry.target
-        } else {
-            entry.claim
-        };
+        let value = if which == 0 { entry.target } else { entry.claim };
         let at = Doorbell::DIRECT.address(0) + 8 * u64::from(k % 2) + 4 * which;
         bench.write(Bar::Registers, at, value.get());
     };
     let cookies = |bench: &mut Bench| -> Vec<u32> {
         bench.settle();
-        bench
-            .pop_all(0)
-            .iter()
-            .map(|done| done.cookie.get())
-            .collect()
+        bench.pop_all(0).iter().map(|done| done.cookie.get()).collect()
     };
     // Round 0: the second entry first, and its dwords in the other order.
     dword(&mut bench, 1, 1);
@@ -188,11 +173,7 @@ fn laps_keep_rounds_apart_and_order_is_strict() {
 fn another_epoch_is_dropped() {
     let mut bench = bench();
     let entry = direct_entry(0, 64, 1, 5, EPOCH + 1);
-    bench.model.write(
-        Bar::Registers,
-        Doorbell::DIRECT.address(0),
-        entry.as_bytes(),
-    );
+    bench.model.write(Bar::Registers, Doorbell::DIRECT.address(0), entry.as_bytes());
     bench.settle();
     assert_eq!(bench.counter(Counters::EPOCH_DROP), 1, "R47");
     assert!(bench.pop_all(0).is_empty());
@@ -214,10 +195,7 @@ fn a_disabled_pair_drops_doorbells_and_enabling_clears_the_ring() {
 
 #[test]
 fn a_build_without_the_direct_path_ignores_it() {
-    let mut bench = Bench::running(Params {
-        features: 0x3FFE,
-        ..Params::default()
-    });
+    let mut bench = Bench::running(Params { features: 0x3FFE, ..Params::default() });
     bench.enable(Rings::small(0));
     bench.stage(1, &[1; 64]);
     assert_eq!(bench.counter(Counters::STAGE_DROP), 16);
@@ -230,10 +208,7 @@ fn a_build_without_the_direct_path_ignores_it() {
 #[test]
 fn direct_entries_wait_for_credit() {
     let mut bench = Bench::running(Params::default());
-    bench.enable(Rings {
-        cq_log2: 1,
-        ..Rings::small(0)
-    });
+    bench.enable(Rings { cq_log2: 1, ..Rings::small(0) });
     for k in 0..3 {
         bench.ring_direct(0, k, k);
     }

@@ -17,11 +17,7 @@ fn nops(bench: &mut Bench, cookies: core::ops::Range<u32>) -> Vec<u32> {
     }
     bench.publish(0);
     bench.settle();
-    bench
-        .pop_all(0)
-        .iter()
-        .map(|done| done.cookie.get())
-        .collect()
+    bench.pop_all(0).iter().map(|done| done.cookie.get()).collect()
 }
 
 #[test]

@@ -92,40 +92,15 @@ fn time_runs_from_the_later_of_arm_and_completion() {
 
 #[test]
 fn what_cannot_be_sent_is_pending_and_is_not_lost() {
-    let on = FunctionConfig {
-        bus_master: true,
-        msix_enable: true,
-        msix_mask: false,
-    };
+    let on = FunctionConfig { bus_master: true, msix_enable: true, msix_mask: false };
     let vector_mask = |bench: &mut Bench, masked: u32| {
         bench.write(Bar::Msix, MsixTable::MSG_CTRL.address(0), masked);
     };
     let obstacles: &[(&str, FunctionConfig, u32)] = &[
         ("vector masked", on, 1),
-        (
-            "function masked",
-            FunctionConfig {
-                msix_mask: true,
-                ..on
-            },
-            0,
-        ),
-        (
-            "MSI-X off",
-            FunctionConfig {
-                msix_enable: false,
-                ..on
-            },
-            0,
-        ),
-        (
-            "Bus Master off",
-            FunctionConfig {
-                bus_master: false,
-                ..on
-            },
-            0,
-        ),
+        ("function masked", FunctionConfig { msix_mask: true, ..on }, 0),
+        ("MSI-X off", FunctionConfig { msix_enable: false, ..on }, 0),
+        ("Bus Master off", FunctionConfig { bus_master: false, ..on }, 0),
     ];
     for &(name, config, masked) in obstacles {
         let mut bench = Bench::new();
@@ -152,11 +127,7 @@ fn vector_q_repeats_until_its_causes_are_cleared() {
     bench.write_global(Global::INT_ENABLE, 7);
     assert_eq!(messages(&mut bench), [EVENTS], "R5");
     bench.write_global(Global::INT_CAUSE, 1);
-    assert_eq!(
-        messages(&mut bench),
-        [EVENTS],
-        "R5: QP_ERROR is still there"
-    );
+    assert_eq!(messages(&mut bench), [EVENTS], "R5: QP_ERROR is still there");
     bench.write_global(Global::INT_CAUSE, 2);
     assert_eq!(messages(&mut bench), []);
     bench.enable(Rings::small(1));

@@ -13,11 +13,7 @@ use zerocopy::IntoBytes;
 #[test]
 fn scrub_takes_a_cycle_a_row() {
     for capacity in [2, 4096, 1 << 20] {
-        let params = Params {
-            sa_capacity: capacity,
-            stage_log2: 0,
-            ..Params::default()
-        };
+        let params = Params { sa_capacity: capacity, stage_log2: 0, ..Params::default() };
         let mut bench = Bench::ready(params);
         assert_eq!(bench.counter(Counters::CYCLES), u64::from(capacity) + 1);
         bench.write_global(Global::CONTROL, 2);
@@ -33,18 +29,12 @@ fn scrub_takes_a_cycle_a_row() {
 
 #[test]
 fn the_largest_table_works_at_both_ends() {
-    let mut bench = Bench::running(Params {
-        sa_capacity: 1 << 20,
-        stage_log2: 20,
-        ..Params::default()
-    });
+    let mut bench =
+        Bench::running(Params { sa_capacity: 1 << 20, stage_log2: 20, ..Params::default() });
     bench.enable(Rings::small(0));
     for index in [0, (1 << 20) - 1] {
         assert_eq!(status(&bench.ring(add(index, 1).as_bytes())), Status::Ok);
-        assert_eq!(
-            status(&bench.direct(update(index, 1, 6).as_bytes())),
-            Status::Ok
-        );
+        assert_eq!(status(&bench.direct(update(index, 1, 6).as_bytes())), Status::Ok);
         assert_eq!(bench.view(index)[72], 6);
     }
     assert_eq!(bench.view(1 << 20), [0; 128]);
@@ -65,24 +55,14 @@ fn registers_hold_their_reset_values_after_either_reset() {
         // The MSI-X table is reset by FLR only.
         let own = |name: &str| !soft || name != "MsixTable";
         for block in LAYOUT.blocks.iter().filter(|block| own(block.name)) {
-            let bar = if block.bar == 0 {
-                Bar::Registers
-            } else {
-                Bar::Msix
-            };
+            let bar = if block.bar == 0 { Bar::Registers } else { Bar::Msix };
             for register in block.registers {
                 let Reset::Value(reset) = register.reset else {
                     continue;
                 };
-                let expected = if register.access == Access::WO {
-                    0
-                } else {
-                    reset
-                };
+                let expected = if register.access == Access::WO { 0 } else { reset };
                 let mut out = vec![0; register.bits as usize / 8];
-                bench
-                    .model
-                    .read(bar, u64::from(block.base + register.offset), &mut out);
+                bench.model.read(bar, u64::from(block.base + register.offset), &mut out);
                 out.resize(8, 0);
                 let read = u64::from_le_bytes(out.try_into().unwrap());
                 assert_eq!(read, expected, "{}", register.name);
@@ -90,18 +70,11 @@ fn registers_hold_their_reset_values_after_either_reset() {
         }
         assert_eq!(bench.view(1), [0; 128]);
         bench.step(5000);
-        assert_eq!(
-            bench.view(1)[..16],
-            [0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
-        );
+        assert_eq!(bench.view(1)[..16], [0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
     }
     bench.start(EPOCH.into());
     bench.enable(Rings::small(0));
-    assert_eq!(
-        status(&bench.ring(add(1, 1).as_bytes())),
-        Status::Ok,
-        "R21: after reset any"
-    );
+    assert_eq!(status(&bench.ring(add(1, 1).as_bytes())), Status::Ok, "R21: after reset any");
 }
 
 #[test]
@@ -118,10 +91,7 @@ fn a_reset_in_the_middle_leaves_no_request_and_no_key() {
     bench.memory.dma.clear();
     bench.memory.interrupts.clear();
     bench.step(10_000);
-    assert!(
-        bench.memory.dma.is_empty() && bench.memory.interrupts.is_empty(),
-        "R20"
-    );
+    assert!(bench.memory.dma.is_empty() && bench.memory.interrupts.is_empty(), "R20");
     assert!(bench.model.raw_row_is_zero(1) && bench.model.raw_row_is_zero(2));
     assert_eq!(bench.pair_state(0), (0, 0));
 }
@@ -133,11 +103,7 @@ fn run_needs_ready_and_an_epoch() {
     assert_eq!(bench.state(), DeviceState::Ready, "R22");
     bench.write(Bar::Registers, Global::INSTANCE.address(0) + 4, 7);
     bench.write_global(Global::CONTROL, 1);
-    assert_eq!(
-        bench.state(),
-        DeviceState::Ready,
-        "EPOCH is the low 16 bits"
-    );
+    assert_eq!(bench.state(), DeviceState::Ready, "EPOCH is the low 16 bits");
     bench.write_pair(0, QueuePair::QP_CTRL, 1);
     assert_eq!(bench.pair_state(0).0, 0, "R22");
     bench.start(0x7_0000_0001);
@@ -229,9 +195,6 @@ fn configuration_is_written_in_disabled_only() {
 
 #[test]
 fn impossible_builds_are_refused() {
-    let params = Params {
-        sa_capacity: 1000,
-        ..Params::default()
-    };
+    let params = Params { sa_capacity: 1000, ..Params::default() };
     assert!(Model::new(params).is_err());
 }

@@ -41,11 +41,7 @@ fn reads_stay_in_their_block_and_before_tail_and_end() {
     let reads: Vec<_> = bench.memory.dma.iter().filter(|dma| !dma.2).collect();
     assert_eq!(
         reads,
-        [
-            &(base, 192, false),
-            &(base + 192, 320, false),
-            &(base + 512, 320, false)
-        ],
+        [&(base, 192, false), &(base + 192, 320, false), &(base + 512, 320, false)],
         "R11"
     );
 }
@@ -62,24 +58,12 @@ fn four_completions_share_an_aligned_write() {
     }
     let base = Rings::small(0).cq_base();
     let writes: Vec<_> = bench.memory.dma.iter().filter(|dma| dma.2).collect();
-    assert_eq!(
-        writes,
-        [
-            &(base, 16, true),
-            &(base + 16, 48, true),
-            &(base + 64, 64, true)
-        ]
-    );
+    assert_eq!(writes, [&(base, 16, true), &(base + 16, 48, true), &(base + 64, 64, true)]);
 }
 
 #[test]
 fn smallest_rings_wrap_past_2_to_the_32_with_the_right_phase() {
-    let mut bench = bench(Rings {
-        pair: 0,
-        sq_log2: 1,
-        cq_log2: 1,
-        start: 0xFFFF_FFFC,
-    });
+    let mut bench = bench(Rings { pair: 0, sq_log2: 1, cq_log2: 1, start: 0xFFFF_FFFC });
     for cookie in 0..12 {
         let done = bench.ring(nop(cookie).as_bytes());
         assert_eq!(done.cookie.get(), cookie);
@@ -92,10 +76,7 @@ fn smallest_rings_wrap_past_2_to_the_32_with_the_right_phase() {
 
 #[test]
 fn nothing_is_fetched_without_credit() {
-    let mut bench = bench(Rings {
-        cq_log2: 1,
-        ..Rings::small(0)
-    });
+    let mut bench = bench(Rings { cq_log2: 1, ..Rings::small(0) });
     for cookie in 0..5 {
         bench.fill(0, nop(cookie).as_bytes());
     }
@@ -115,10 +96,7 @@ fn nothing_is_fetched_without_credit() {
 
 #[test]
 fn one_credit_is_enough_for_an_add() {
-    let mut bench = bench(Rings {
-        cq_log2: 1,
-        ..Rings::small(0)
-    });
+    let mut bench = bench(Rings { cq_log2: 1, ..Rings::small(0) });
     bench.fill(0, nop(1).as_bytes());
     bench.fill(0, nop(2).as_bytes());
     bench.publish(0);
@@ -273,12 +251,7 @@ fn a_waiting_fence_does_not_hold_other_pairs() {
     bench.publish(0);
     bench.publish(1);
     bench.step(10);
-    let pairs: Vec<_> = bench
-        .model
-        .take_trace()
-        .iter()
-        .map(|e| e.queue_pair)
-        .collect();
+    let pairs: Vec<_> = bench.model.take_trace().iter().map(|e| e.queue_pair).collect();
     assert_eq!(pairs, [0, 1]);
 }
 
@@ -297,12 +270,7 @@ fn pairs_take_turns_by_read_and_direct_entries_alternate() {
         bench.ring_direct(1, index, 0);
     }
     bench.settle();
-    let order: Vec<_> = bench
-        .model
-        .take_trace()
-        .iter()
-        .map(|e| (e.queue_pair, e.direct))
-        .collect();
+    let order: Vec<_> = bench.model.take_trace().iter().map(|e| (e.queue_pair, e.direct)).collect();
     let ring: Vec<_> = order.iter().filter(|e| !e.1).map(|e| e.0).collect();
     let turns: Vec<_> = [(0, 8), (1, 8), (0, 4), (1, 4)]
         .iter()
@@ -315,15 +283,8 @@ fn pairs_take_turns_by_read_and_direct_entries_alternate() {
 #[test]
 fn without_bus_master_dma_waits_and_nothing_is_lost() {
     let mut bench = bench(Rings::small(0));
-    let off = FunctionConfig {
-        bus_master: false,
-        msix_enable: true,
-        msix_mask: false,
-    };
-    let mut query = Query {
-        header: header(Opcode::Query, 1, 0),
-        ..Query::default()
-    };
+    let off = FunctionConfig { bus_master: false, msix_enable: true, msix_mask: false };
+    let mut query = Query { header: header(Opcode::Query, 1, 0), ..Query::default() };
     query.header.flags = 3;
     for command in [nop(1).as_bytes(), query.as_bytes()] {
         bench.fill(0, command);
@@ -334,10 +295,7 @@ fn without_bus_master_dma_waits_and_nothing_is_lost() {
     bench.memory.dma.clear();
     assert!(!bench.step(10_000), "only the host can help");
     assert!(bench.memory.dma.is_empty(), "R24");
-    bench.model.configure(FunctionConfig {
-        bus_master: true,
-        ..off
-    });
+    bench.model.configure(FunctionConfig { bus_master: true, ..off });
     bench.settle();
     assert_eq!(bench.pop_all(0).len(), 2);
     assert_eq!(bench.pair_state(0), (ENABLED, 0));

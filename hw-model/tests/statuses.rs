@@ -35,9 +35,7 @@ fn update_tells_the_first_defect() {
     worst.spi = 1.into();
     worst.expected_hi = 4.into();
     let repairs: &[Repair<Update>] = &[
-        (Status::BadOpcode, |u| {
-            u.header.opcode = Opcode::Update as u8
-        }),
+        (Status::BadOpcode, |u| u.header.opcode = Opcode::Update as u8),
         (Status::BadEpoch, |u| u.header.epoch = EPOCH.into()),
         (Status::BadField, |u| u.rsvd1[27] = 0),
         (Status::BadIndex, |u| u.header.index = 2.into()),
@@ -53,10 +51,7 @@ fn update_tells_the_first_defect() {
 
 #[test]
 fn add_tells_the_first_defect() {
-    let params = Params {
-        max_window: 1024,
-        ..Params::default()
-    };
+    let params = Params { max_window: 1024, ..Params::default() };
     let mut bench = Bench::running(params);
     bench.enable(Rings::small(0));
     bench.ring(add(1, 9).as_bytes());
@@ -119,17 +114,10 @@ fn update_without_esn_moves_the_low_half_only() {
     bench.ring(plain.as_bytes());
     let mut update = update(1, 1, 0);
     let done = bench.ring(update.as_bytes());
-    assert_eq!(
-        (status(&done), done.result.get()),
-        (Status::NotEsn, 0x8000_0000)
-    );
+    assert_eq!((status(&done), done.result.get()), (Status::NotEsn, 0x8000_0000));
     update.mode = 1;
     update.header.flags = 1;
-    assert_eq!(
-        status(&bench.ring(update.as_bytes())),
-        Status::NotEsn,
-        "CAS"
-    );
+    assert_eq!(status(&bench.ring(update.as_bytes())), Status::NotEsn, "CAS");
     update.header.flags = 0;
     update.hi = 1.into();
     assert_eq!(status(&bench.ring(update.as_bytes())), Status::NotEsn, "hi");
@@ -150,10 +138,7 @@ fn delete_tells_empty_and_stale_and_survives_a_failed_read_back() {
     bench.model.faults_mut().verify_delete = Trigger::next();
     let done = bench.ring(delete(4).as_bytes());
     assert_eq!((status(&done), done.result.get()), (Status::Verify, 0));
-    assert_eq!(
-        status(&bench.ring(update(1, 4, 6).as_bytes())),
-        Status::Empty
-    );
+    assert_eq!(status(&bench.ring(update(1, 4, 6).as_bytes())), Status::Empty);
     assert_eq!(status(&bench.ring(delete(4).as_bytes())), Status::Ok);
     let done = bench.ring(delete(4).as_bytes());
     assert_eq!((status(&done), done.result.get()), (Status::Empty, 4));
@@ -235,40 +220,23 @@ fn every_field_of_the_short_commands_is_checked() {
         with(bare(Opcode::Delete, 1, 1).as_bytes(), at, value);
     }
     let good = update(1, 1, 6);
-    for (at, value) in [
-        (1, 4),
-        (12, 0),
-        (20, 0),
-        (20, 3),
-        (21, 3),
-        (22, 1),
-        (28, 1),
-        (32, 1),
-        (36, 1),
-    ] {
+    for (at, value) in
+        [(1, 4), (12, 0), (20, 0), (20, 3), (21, 3), (22, 1), (28, 1), (32, 1), (36, 1)]
+    {
         with(good.as_bytes(), at, value);
     }
-    let query = Query {
-        header: header(Opcode::Query, 1, 1),
-        ..Query::default()
-    };
+    let query = Query { header: header(Opcode::Query, 1, 1), ..Query::default() };
     for (at, value) in [(1, 4), (1, 2), (12, 0), (16, 0x80), (63, 1)] {
         with(query.as_bytes(), at, value);
     }
     let mut record = query;
     record.header.flags = 1;
     with(record.as_bytes(), 16, 0x40);
-    let resolve = Resolve {
-        header: header(Opcode::Resolve, 1, 1),
-        ..Resolve::default()
-    };
+    let resolve = Resolve { header: header(Opcode::Resolve, 1, 1), ..Resolve::default() };
     for (at, value) in [(1, 2), (12, 0), (20, 1), (63, 1)] {
         with(resolve.as_bytes(), at, value);
     }
-    let mut four = Update4 {
-        header: header(Opcode::Update4, 0, 0),
-        ..Update4::default()
-    };
+    let mut four = Update4 { header: header(Opcode::Update4, 0, 0), ..Update4::default() };
     four.header.flags = 1;
     four.item0.index = 1.into();
     for (at, value) in [(1, 0), (1, 5), (1, 0x11), (8, 1), (12, 1), (28, 1), (63, 1)] {
@@ -276,28 +244,17 @@ fn every_field_of_the_short_commands_is_checked() {
     }
     for (command, at) in bad {
         let done = bench.ring(&command);
-        assert_eq!(
-            status(&done),
-            Status::BadField,
-            "opcode {:x}, byte {at}",
-            command[0]
-        );
+        assert_eq!(status(&done), Status::BadField, "opcode {:x}, byte {at}", command[0]);
     }
 }
 
 #[test]
 fn what_a_build_lacks_is_unsupported_and_its_opcodes_are_unknown() {
-    let params = Params {
-        features: 0x3FFF & !(0b1_1110),
-        ..Params::default()
-    };
+    let params = Params { features: 0x3FFF & !(0b1_1110), ..Params::default() };
     let mut bench = Bench::running(params);
     bench.enable(Rings::small(0));
     bench.ring(add(1, 1).as_bytes());
-    let mut query = Query {
-        header: header(Opcode::Query, 1, 1),
-        ..Query::default()
-    };
+    let mut query = Query { header: header(Opcode::Query, 1, 1), ..Query::default() };
     query.header.flags = 1;
     assert_eq!(status(&bench.ring(query.as_bytes())), Status::Unsupported);
     for opcode in [Opcode::Update4, Opcode::Resolve] {
@@ -305,10 +262,8 @@ fn what_a_build_lacks_is_unsupported_and_its_opcodes_are_unknown() {
         assert_eq!(status(&done), Status::BadOpcode, "{opcode}");
     }
     for bit in [5, 7, 9, 11] {
-        let mut bench = Bench::running(Params {
-            features: 0x3FFF & !(1 << bit),
-            ..Params::default()
-        });
+        let mut bench =
+            Bench::running(Params { features: 0x3FFF & !(1 << bit), ..Params::default() });
         bench.enable(Rings::small(0));
         let done = bench.ring(add(1, 1).as_bytes());
         assert_eq!(status(&done), Status::Unsupported, "FEATURES bit {bit}");
@@ -326,10 +281,7 @@ fn a_refused_record_is_dma_error_with_top() {
     };
     query.header.flags = 1;
     let done = bench.ring(query.as_bytes());
-    assert_eq!(
-        (status(&done), done.result.get()),
-        (Status::DmaError, 5 << 32 | 0x8000_0000)
-    );
+    assert_eq!((status(&done), done.result.get()), (Status::DmaError, 5 << 32 | 0x8000_0000));
     assert!(lo_valid(&done));
     // ANY sees whatever is there, also nothing.
     let mut any: Query = query;
@@ -361,10 +313,7 @@ fn a_malformed_pair_consumes_what_belongs_to_it() {
         statuses
     };
     let nop = nop.as_bytes();
-    assert_eq!(
-        run(&[nop, first, second, nop]),
-        [Status::Ok, Status::BadPair, Status::Ok]
-    );
+    assert_eq!(run(&[nop, first, second, nop]), [Status::Ok, Status::BadPair, Status::Ok]);
     assert_eq!(run(&[first, nop]), [Status::BadPair, Status::Ok]);
     assert_eq!(run(&[first]), [Status::BadPair]);
     assert_eq!(run(&[second, nop]), [Status::BadOpcode, Status::Ok]);

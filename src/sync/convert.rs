@@ -19,10 +19,7 @@ pub(super) fn spec(sa: &xfrm::Sa, direction: xfrm::Direction) -> Result<SaSpec, 
         xfrm::ESP => Protocol::Esp,
         xfrm::AH => Protocol::Ah,
         other => {
-            return Err(format!(
-                "{} is neither ESP nor AH",
-                xfrm::protocol_name(other)
-            ));
+            return Err(format!("{} is neither ESP nor AH", xfrm::protocol_name(other)));
         }
     };
     let mode = match sa.mode {
@@ -35,10 +32,9 @@ pub(super) fn spec(sa: &xfrm::Sa, direction: xfrm::Direction) -> Result<SaSpec, 
     let (algorithm, icv_len, keys) = algorithm(&sa.algorithm)?;
     let udp = match sa.encap {
         None => None,
-        Some(encap) if encap.kind == ESP_IN_UDP => Some(UdpPorts {
-            src: encap.sport,
-            dst: encap.dport,
-        }),
+        Some(encap) if encap.kind == ESP_IN_UDP => {
+            Some(UdpPorts { src: encap.sport, dst: encap.dport })
+        }
         Some(encap) => return Err(format!("encapsulation {} is not ESP in UDP", encap.kind)),
     };
     let window = sa.replay_window;

@@ -39,12 +39,7 @@ pub(crate) fn run(args: &SyncArgs) -> Outcome {
         (true, true) => Some(Box::new(|line| complain!("{line}"))),
     };
     let quiet = args.json || args.verbose;
-    let job = Sync {
-        input: &input,
-        log,
-        quiet,
-        kind: args.device.device.name(),
-    };
+    let job = Sync { input: &input, log, quiet, kind: args.device.device.name() };
     let report = device::with(&args.device, Config::default(), job)?;
     if args.json {
         say!("{}", report.json().map_err(Failure::device)?);
@@ -77,9 +72,7 @@ fn open(path: &Path) -> Result<Capture, Failure> {
     } else {
         Capture::open(path)
     };
-    opened
-        .with_context(|| path.display().to_string())
-        .map_err(Failure::Input)
+    opened.with_context(|| path.display().to_string()).map_err(Failure::Input)
 }
 
 /// What a report comes to as an exit code.
@@ -110,12 +103,7 @@ impl Job for Sync<'_> {
 
     fn run<T: Transport>(self, manager: &SaManager<T>) -> Result<Report, Failure> {
         let total = self.input.until.unwrap_or(u64::MAX);
-        let count = self
-            .input
-            .capture
-            .packets()
-            .take_while(Result::is_ok)
-            .count() as u64;
+        let count = self.input.capture.packets().take_while(Result::is_ok).count() as u64;
         let bar = progress(self.quiet, count.min(total));
         let report = follow(manager, self.kind, self.input, self.log, &mut || bar.inc(1));
         bar.finish_and_clear();
@@ -137,10 +125,7 @@ pub fn follow<T: Transport>(
     log: Log<'_>,
     tick: &mut dyn FnMut(),
 ) -> Result<Report, esnic_driver::Error> {
-    let options = Options {
-        locals: input.locals.clone(),
-        use_dumps: input.use_dumps,
-    };
+    let options = Options { locals: input.locals.clone(), use_dumps: input.use_dumps };
     let mut follower = Follower::new(options);
     let mut sink = NicSink::new(manager, log);
     learn(input, &mut follower);

@@ -120,10 +120,7 @@ impl Report {
     /// Whether two devices hold the same.
     #[must_use]
     pub fn same_table(&self, other: &Self) -> bool {
-        let key = |row: &Row| Row {
-            handle: SaHandle::from_bits(0),
-            ..row.clone()
-        };
+        let key = |row: &Row| Row { handle: SaHandle::from_bits(0), ..row.clone() };
         self.rows.iter().map(key).eq(other.rows.iter().map(key))
     }
 
@@ -133,26 +130,12 @@ impl Report {
     /// None that this object can cause.
     pub fn json(&self) -> serde_json::Result<String> {
         let error = self.device_error.as_ref().or(self.input_error.as_ref());
-        let EventCounts {
-            newsa,
-            updsa,
-            delsa,
-            newae,
-            expire,
-            flush,
-        } = self.events;
+        let EventCounts { newsa, updsa, delsa, newae, expire, flush } = self.events;
         serde_json::to_string_pretty(&Object {
             sas: self.rows.iter().map(sa).collect(),
             skipped: self.skipped.iter().map(skipped).collect(),
             diff: self.diff.iter().map(ToString::to_string).collect(),
-            events: Events {
-                newsa,
-                updsa,
-                delsa,
-                newae,
-                expire,
-                flush,
-            },
+            events: Events { newsa, updsa, delsa, newae, expire, flush },
             device: Device {
                 kind: self.kind,
                 capacity: self.capacity,
@@ -177,24 +160,14 @@ impl Report {
             }
             say!("{table}");
         }
-        let EventCounts {
-            newsa,
-            updsa,
-            delsa,
-            newae,
-            expire,
-            flush,
-        } = self.events;
+        let EventCounts { newsa, updsa, delsa, newae, expire, flush } = self.events;
         say!(
             "Events: {newsa} NEWSA, {updsa} UPDSA, {delsa} DELSA, {newae} NEWAE, {expire} EXPIRE, \
              {flush} FLUSHSA; {} named SAs never seen.",
             self.unmatched
         );
         if self.recovered > 0 {
-            say!(
-                "The device was reset and restored {} times.",
-                self.recovered
-            );
+            say!("The device was reset and restored {} times.", self.recovered);
         }
         if let Some(reason) = self.resync {
             say!("The kernel's table is no longer known: {reason}.");
@@ -203,9 +176,7 @@ impl Report {
             say!("In step: the table read back from the device is what it should be.");
         } else {
             say!("NOT in step, {} rows differ:", self.diff.len());
-            self.diff
-                .iter()
-                .for_each(|difference| say!("  {difference}"));
+            self.diff.iter().for_each(|difference| say!("  {difference}"));
         }
     }
 

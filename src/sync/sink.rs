@@ -53,14 +53,7 @@ pub(super) struct NicSink<'m, T: Transport> {
 impl<'m, T: Transport> NicSink<'m, T> {
     pub(super) fn new(manager: &'m SaManager<T>, log: Log<'m>) -> Self {
         let batch = manager.batch(BATCH);
-        Self {
-            manager,
-            held: HashMap::new(),
-            batch,
-            batched: Vec::new(),
-            log,
-            recovered: 0,
-        }
+        Self { manager, held: HashMap::new(), batch, batched: Vec::new(), log, recovered: 0 }
     }
 
     /// How often the device had to be reset.
@@ -167,11 +160,7 @@ impl<'m, T: Transport> NicSink<'m, T> {
             held.sent = new;
             self.note(|| match old.hi() == new.hi() {
                 true => format!("UPDATE {id} to {new}"),
-                false => format!(
-                    "UPDATE {id} to {new}: high half {} to {}",
-                    old.hi(),
-                    new.hi()
-                ),
+                false => format!("UPDATE {id} to {new}: high half {} to {}", old.hi(), new.hi()),
             });
         }
         self.batch.clear();
@@ -195,14 +184,7 @@ impl<'m, T: Transport> NicSink<'m, T> {
             let held = &self.held[id];
             let (protocol, spi) = (held.protocol, held.spi);
             let change = Change::top(held.top);
-            self.batch.update(
-                held.handle,
-                SaUpdate {
-                    protocol,
-                    spi,
-                    change,
-                },
-            );
+            self.batch.update(held.handle, SaUpdate { protocol, spi, change });
         }
     }
 
@@ -220,11 +202,7 @@ impl<'m, T: Transport> NicSink<'m, T> {
             self.batched.push(*id);
         }
         self.fill_batch();
-        if self.batched.len() >= BATCH {
-            self.flush()
-        } else {
-            Ok(())
-        }
+        if self.batched.len() >= BATCH { self.flush() } else { Ok(()) }
     }
 
     fn add(&mut self, id: &SaId, spec: &SaSpec) -> Result<Verdict, SinkError> {
@@ -243,24 +221,8 @@ impl<'m, T: Transport> NicSink<'m, T> {
         };
         match (settled, handle.get()) {
             (settled, Some(handle)) if settled.is_ok() => {
-                let SaSpec {
-                    protocol,
-                    spi,
-                    direction,
-                    top,
-                    ..
-                } = *spec;
-                self.held.insert(
-                    *id,
-                    Held {
-                        handle,
-                        protocol,
-                        spi,
-                        direction,
-                        top,
-                        sent: top,
-                    },
-                );
+                let SaSpec { protocol, spi, direction, top, .. } = *spec;
+                self.held.insert(*id, Held { handle, protocol, spi, direction, top, sent: top });
                 self.note(|| format!("ADD    {id} to row {} at {top}", handle.row()));
                 Ok(Verdict::Taken)
             }
@@ -268,10 +230,7 @@ impl<'m, T: Transport> NicSink<'m, T> {
             (Settled::Completed(outcome), _)
                 if matches!(outcome.status, Status::Unsupported | Status::Verify) =>
             {
-                Ok(Verdict::Skipped(format!(
-                    "the device refuses it with {}",
-                    outcome.status
-                )))
+                Ok(Verdict::Skipped(format!("the device refuses it with {}", outcome.status)))
             }
             (settled, _) => Err(format!("adding {id}: {settled}").into()),
         }
@@ -294,55 +253,27 @@ impl<'m, T: Transport> NicSink<'m, T> {
 
     /// Whether the device holds the SA as it is now, numbers aside.
     fn is_current(&self, held: &Held, spec: &SaSpec) -> bool {
-        self.manager
-            .spec(held.handle)
-            .is_some_and(|kept| same(&kept, spec))
+        self.manager.spec(held.handle).is_some_and(|kept| same(&kept, spec))
     }
 }
 
 /// Whether a refusal means that the device needs a reset, and not that the request is wrong.
 fn is_failure(refusal: &SubmitError) -> bool {
-    matches!(
-        refusal,
-        SubmitError::Closed | SubmitError::Full | SubmitError::Busy
-    )
+    matches!(refusal, SubmitError::Closed | SubmitError::Full | SubmitError::Busy)
 }
 
 /// An error and what it comes from, as one sentence.
 pub(super) fn chain(error: &dyn Error) -> String {
     let sources = std::iter::successors(error.source(), |&error| error.source());
-    sources.fold(error.to_string(), |text, source| {
-        format!("{text}: {source}")
-    })
+    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }
 
 /// Whether two SAs differ in nothing but their sequence numbers.
 fn same(a: &SaSpec, b: &SaSpec) -> bool {
     let open = |spec: &SaSpec| {
-        let SaSpec {
-            spi,
-            protocol,
-            direction,
-            mode,
-            algorithm,
-            icv_len,
-            udp,
-            esn,
-            ..
-        } = *spec;
+        let SaSpec { spi, protocol, direction, mode, algorithm, icv_len, udp, esn, .. } = *spec;
         let ends: [IpAddr; 2] = [spec.src, spec.dst];
-        (
-            spi,
-            protocol,
-            direction,
-            mode,
-            algorithm,
-            icv_len,
-            udp,
-            esn,
-            ends,
-            spec.replay_window,
-        )
+        (spi, protocol, direction, mode, algorithm, icv_len, udp, esn, ends, spec.replay_window)
     };
     open(a) == open(b) && a.keys.same_as(&b.keys)
 }
@@ -383,10 +314,7 @@ impl<T: Transport> Sink for NicSink<'_, T> {
         let Some(mut spec) = self.manager.spec(held.handle) else {
             return Err(format!("the driver does not know {id} any more").into());
         };
-        spec.udp = Some(UdpPorts {
-            src: encap.sport,
-            dst: encap.dport,
-        });
+        spec.udp = Some(UdpPorts { src: encap.sport, dst: encap.dport });
         spec.top = held.top;
         self.delete(id)?;
         match self.add(id, &spec)? {

@@ -21,10 +21,7 @@ impl Cmd {
         let from = record.as_bytes();
         let mut bytes = [0; 128];
         bytes[..from.len()].copy_from_slice(from);
-        Self {
-            bytes,
-            len: from.len(),
-        }
+        Self { bytes, len: from.len() }
     }
 
     pub fn bytes(&self) -> &[u8] {
@@ -40,9 +37,7 @@ impl Cmd {
     }
 
     pub fn as_record<T: FromBytes>(&self) -> T {
-        T::read_from_prefix(&self.bytes)
-            .expect("128 bytes suffice")
-            .0
+        T::read_from_prefix(&self.bytes).expect("128 bytes suffice").0
     }
 
     pub fn header(&self) -> Header {
@@ -199,16 +194,11 @@ impl Cmd {
     /// UPDATE4 with items (index, generation, hi).
     pub fn update4(step: bool, items: &[(u32, u32, u32)]) -> Self {
         let flags = items.len() as u8 | if step { codes::UPDATE4_STEP } else { 0 };
-        let mut record = Update4 {
-            header: header(Opcode::Update4, flags, 0, 0),
-            ..Update4::default()
-        };
+        let mut record =
+            Update4 { header: header(Opcode::Update4, flags, 0, 0), ..Update4::default() };
         for (k, &(index, generation, hi)) in items.iter().enumerate() {
-            *record.item_mut(k) = Update4Item {
-                index: index.into(),
-                generation: generation.into(),
-                hi: hi.into(),
-            };
+            *record.item_mut(k) =
+                Update4Item { index: index.into(), generation: generation.into(), hi: hi.into() };
         }
         Self::new(&record)
     }
@@ -241,10 +231,7 @@ fn header(opcode: Opcode, flags: u8, index: u32, generation: u32) -> Header {
 }
 
 fn bare(opcode: Opcode, index: u32, generation: u32) -> Bare {
-    Bare {
-        header: header(opcode, 0, index, generation),
-        ..Bare::default()
-    }
+    Bare { header: header(opcode, 0, index, generation), ..Bare::default() }
 }
 
 /// A plain inbound ESP tunnel with ESN, `top` 0:00000000 known; a key and salt of its own.
@@ -274,12 +261,7 @@ pub fn esp(index: u32, generation: u32) -> Add {
 
 /// [`esp`] with a `top` of its own; without `valid`, `lo` has to be 0.
 pub fn esp_at(index: u32, generation: u32, hi: u32, lo: u32, valid: bool) -> Add {
-    Add {
-        hi: hi.into(),
-        lo: lo.into(),
-        second_flags: valid.into(),
-        ..esp(index, generation)
-    }
+    Add { hi: hi.into(), lo: lo.into(), second_flags: valid.into(), ..esp(index, generation) }
 }
 
 /// What BAR 2 shows of the entry that `add` makes (§5), byte by byte.

@@ -52,13 +52,7 @@ fn plain(status: Status) -> (Status, Answer) {
 /// A status that tells which generation the slot remembers.
 fn held(status: Status, generation: u32) -> (Status, Answer) {
     let result = generation.into();
-    (
-        status,
-        Answer {
-            result,
-            ..Answer::default()
-        },
-    )
+    (status, Answer { result, ..Answer::default() })
 }
 
 fn ensure(good: bool, status: Status) -> Result<(), (Status, Answer)> {
@@ -79,20 +73,13 @@ pub struct Oracle {
 impl Oracle {
     pub fn new(params: Params, epoch: u16) -> Self {
         let rows = vec![Row::default(); params.sa_capacity as usize];
-        Self {
-            params,
-            epoch,
-            rows,
-        }
+        Self { params, epoch, rows }
     }
 
     /// What slot `index` shows.
     pub fn view(&self, index: u32) -> LiveView {
         let row = &self.rows[index as usize];
-        let free = LiveView {
-            state: SlotState::Free as u8,
-            ..LiveView::default()
-        };
+        let free = LiveView { state: SlotState::Free as u8, ..LiveView::default() };
         LiveView {
             index: index.into(),
             generation: row.generation.into(),
@@ -180,11 +167,7 @@ impl Oracle {
         let row = row.ok_or(plain(Status::BadIndex))?;
         let remembered = row.generation;
         let entry = row.entry.as_mut().ok_or(held(Status::Empty, remembered))?;
-        if generation == remembered {
-            Ok(entry)
-        } else {
-            Err(held(Status::Stale, remembered))
-        }
+        if generation == remembered { Ok(entry) } else { Err(held(Status::Stale, remembered)) }
     }
 
     fn add(&mut self, add: Add) -> Verdict {
@@ -208,11 +191,7 @@ impl Oracle {
         };
         row.generation = generation;
         row.entry = Some(entry);
-        Ok(Answer {
-            result: digest_of(&entry.view()),
-            lo_valid: entry.known,
-            changed: true,
-        })
+        Ok(Answer { result: digest_of(&entry.view()), lo_valid: entry.known, changed: true })
     }
 
     fn supports(&self, add: &Add) -> bool {
@@ -294,16 +273,9 @@ impl Oracle {
                 Err(status) => result[k] = status as u8,
             }
         }
-        let answer = Answer {
-            result: u64::from_le_bytes(result),
-            lo_valid: false,
-            changed: result[4] != 0,
-        };
-        if all_zero(&result[..4]) {
-            Ok(answer)
-        } else {
-            Err((Status::Items, answer))
-        }
+        let answer =
+            Answer { result: u64::from_le_bytes(result), lo_valid: false, changed: result[4] != 0 };
+        if all_zero(&result[..4]) { Ok(answer) } else { Err((Status::Items, answer)) }
     }
 
     fn item(&mut self, [index, generation, hi]: [u32; 3], step: bool) -> Result<bool, Status> {
@@ -329,11 +301,7 @@ impl Oracle {
         ensure(good, Status::BadField)?;
         let result = self.find(index, generation)?.top;
         self.rows[index as usize].entry = None;
-        Ok(Answer {
-            result,
-            lo_valid: false,
-            changed: true,
-        })
+        Ok(Answer { result, lo_valid: false, changed: true })
     }
 
     fn query(&mut self, cmd: &Cmd) -> Verdict {
@@ -354,8 +322,7 @@ impl Oracle {
             let entry = self.rows[index as usize].entry;
             return Ok(entry.map_or(Answer::default(), |entry| entry.stands(false)));
         }
-        self.find(index, generation)
-            .map(|entry| entry.stands(false))
+        self.find(index, generation).map(|entry| entry.stands(false))
     }
 
     fn resolve(&mut self, cmd: &Cmd) -> Verdict {

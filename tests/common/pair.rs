@@ -69,19 +69,12 @@ impl Default for Shape {
 
 impl Shape {
     pub fn of(sq_log2: u32, cq_log2: u32) -> Self {
-        Self {
-            sq_log2,
-            cq_log2,
-            start: 0,
-        }
+        Self { sq_log2, cq_log2, start: 0 }
     }
 
     /// With the last START before the indices wrap.
     pub fn about_to_wrap(self) -> Self {
-        Self {
-            start: 0u32.wrapping_sub(2 << self.sq_log2.max(self.cq_log2)),
-            ..self
-        }
+        Self { start: 0u32.wrapping_sub(2 << self.sq_log2.max(self.cq_log2)), ..self }
     }
 }
 
@@ -169,11 +162,7 @@ impl<L: Transport> Pair<L> {
 
     /// Writes the registers and forgets everything; the completion ring is empty again.
     pub fn write_config(&mut self) {
-        let Shape {
-            sq_log2,
-            cq_log2,
-            start,
-        } = self.shape;
+        let Shape { sq_log2, cq_log2, start } = self.shape;
         self.cq.wipe(0, 16 << cq_log2);
         for entry in 0..1 << cq_log2 {
             self.cq.write(16 * entry, &POISON.to_le_bytes());
@@ -260,14 +249,8 @@ impl<L: Transport> Pair<L> {
     pub fn stage(&self, index: u32, cmd: &Cmd, split: Split) {
         let base = 128 * u64::from(index);
         let (dwords, quadwords) = (cmd.dwords(), cmd.quadwords());
-        let dword = |k: usize| {
-            self.link
-                .write32(Bar::Table, base + 4 * k as u64, dwords[k])
-        };
-        let quadword = |k: usize| {
-            self.link
-                .write64(Bar::Table, base + 8 * k as u64, quadwords[k])
-        };
+        let dword = |k: usize| self.link.write32(Bar::Table, base + 4 * k as u64, dwords[k]);
+        let quadword = |k: usize| self.link.write64(Bar::Table, base + 8 * k as u64, quadwords[k]);
         match split {
             Split::Lines => self.link.store(Bar::Table, base, &quadwords),
             Split::Quadwords => (0..quadwords.len()).for_each(quadword),
@@ -370,11 +353,7 @@ impl<L: Transport> Pair<L> {
                 return done;
             }
             let now = (self.state(), self.cause());
-            assert!(
-                Instant::now() < deadline,
-                "no completion; pair {} {now:?}",
-                self.n
-            );
+            assert!(Instant::now() < deadline, "no completion; pair {} {now:?}", self.n);
             self.link.relax();
         }
     }

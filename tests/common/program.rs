@@ -73,12 +73,7 @@ impl Board {
             live: false.into(),
             top: 0.into(),
         };
-        Self {
-            hints: indices.iter().map(hint).collect(),
-            claims,
-            mixed,
-            own_only: false,
-        }
+        Self { hints: indices.iter().map(hint).collect(), claims, mixed, own_only: false }
     }
 
     fn has(&self, index: u32) -> bool {
@@ -99,8 +94,7 @@ impl Board {
 fn setting(name: &str, usual: u64) -> u64 {
     let text = std::env::var(name).ok();
     text.map_or(usual, |text| {
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name}={text:?} is no number"))
+        text.parse().unwrap_or_else(|_| panic!("{name}={text:?} is no number"))
     })
 }
 
@@ -109,9 +103,9 @@ pub fn run<B: Backend>(plan: Plan) {
     let seed = setting("ESNIC_SEED", 1);
     let ops = setting("ESNIC_OPS", plan.ops as u64) as usize;
     let told = format!("{}, on {}, ESNIC_SEED={seed}", plan.name, B::NAME);
-    let mut random = fastrand::Rng::with_seed(plan.name.bytes().fold(seed, |sum, byte| {
-        sum.wrapping_mul(31).wrapping_add(byte.into())
-    }));
+    let mut random = fastrand::Rng::with_seed(
+        plan.name.bytes().fold(seed, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())),
+    );
 
     let shapes = vec![plan.shape; plan.threads as usize];
     let mut rig = Rig::<B>::with(plan.params, &shapes);
@@ -129,10 +123,7 @@ pub fn run<B: Backend>(plan: Plan) {
             own_only: plan.threads > 1,
             ..Board::new(own, plan.generation, claims.clone(), false)
         };
-        indices
-            .chunks(share)
-            .map(|own| Arc::new(board(own)))
-            .collect()
+        indices.chunks(share).map(|own| Arc::new(board(own))).collect()
     };
     let pairs = std::mem::take(&mut rig.pairs);
     let mut workers: Vec<_> = boards
@@ -150,8 +141,7 @@ pub fn run<B: Backend>(plan: Plan) {
             let run = |worker| scope.spawn(move || Worker::run(worker, round));
             let running: Vec<_> = workers.iter_mut().map(run).collect();
             let join = |one: std::thread::ScopedJoinHandle<'_, _>| {
-                one.join()
-                    .unwrap_or_else(|why| std::panic::resume_unwind(why))
+                one.join().unwrap_or_else(|why| std::panic::resume_unwind(why))
             };
             running.into_iter().map(join).collect()
         });

@@ -261,25 +261,19 @@ impl<B: Backend> Rig<B> {
     pub fn record(&mut self, index: u32) -> (Done, QueryRecord) {
         let link = &self.link;
         let buffer = self.record.take().unwrap_or_else(|| {
-            link.dma_alloc(4096, DmaAccess::DeviceWrites)
-                .expect("memory for a record")
+            link.dma_alloc(4096, DmaAccess::DeviceWrites).expect("memory for a record")
         });
         buffer.write(0, &[0xEE; 128]);
         let done = self.exec(Cmd::query_any(index, buffer.iova().0)).ok();
         let mut bytes = [0; QueryRecord::LEN];
         buffer.read(0, &mut bytes);
         self.record = Some(buffer);
-        (
-            done,
-            QueryRecord::read_from_bytes(&bytes).expect("128 bytes"),
-        )
+        (done, QueryRecord::read_from_bytes(&bytes).expect("128 bytes"))
     }
 
     /// Memory that the device may write, for records.
     pub fn buffer(&self) -> DmaBuffer {
-        self.link
-            .dma_alloc(4096, DmaAccess::DeviceWrites)
-            .expect("memory for a record")
+        self.link.dma_alloc(4096, DmaAccess::DeviceWrites).expect("memory for a record")
     }
 
     /// Whether `vector` fires within `cycles`; takes it in.
@@ -307,11 +301,8 @@ impl<B: Backend> Rig<B> {
         if view.state == SlotState::Live as u8 {
             self.exec(Cmd::delete(index, generation - 1)).ok();
         }
-        let sa = if by_add {
-            esp_at(index, generation, hi, lo, valid)
-        } else {
-            esp(index, generation)
-        };
+        let sa =
+            if by_add { esp_at(index, generation, hi, lo, valid) } else { esp(index, generation) };
         self.add(&sa);
         if !by_add {
             let top = Cmd::top(&sa, hi, lo);

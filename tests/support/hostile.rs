@@ -38,8 +38,7 @@ impl Hostile {
 
     fn register(&mut self, register: QueuePair) -> u32 {
         let mut bytes = [0; 4];
-        self.model
-            .read(Bar::Registers, register.address(0), &mut bytes);
+        self.model.read(Bar::Registers, register.address(0), &mut bytes);
         u32::from_le_bytes(bytes)
     }
 }
@@ -120,12 +119,7 @@ impl Device for Hostile {
             let _ = host.dma_write(place, &forged);
             return true;
         }
-        let mut hand = Hand {
-            host,
-            touch: &mut self.touch,
-            seen: &mut self.seen,
-            written: 0,
-        };
+        let mut hand = Hand { host, touch: &mut self.touch, seen: &mut self.seen, written: 0 };
         self.model.step(&mut hand, cycles)
     }
 }

@@ -121,10 +121,7 @@ impl<T: Transport> Transport for Recorder<T> {
 
     fn write32(&self, bar: Bar, offset: u64, value: u32) {
         let value64 = value.into();
-        self.note(Event::Write {
-            offset,
-            value: value64,
-        });
+        self.note(Event::Write { offset, value: value64 });
         self.0.link.write32(bar, offset, value);
     }
 
@@ -134,10 +131,7 @@ impl<T: Transport> Transport for Recorder<T> {
     }
 
     fn store(&self, bar: Bar, offset: u64, quadwords: &[u64]) {
-        self.note(Event::Staged {
-            offset,
-            quadwords: quadwords.len(),
-        });
+        self.note(Event::Staged { offset, quadwords: quadwords.len() });
         self.0.link.store(bar, offset, quadwords);
     }
 

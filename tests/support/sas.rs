@@ -49,11 +49,7 @@ pub fn ah(n: u32) -> SaSpec {
 
 /// An update of the element that `spec` describes.
 pub fn update(spec: &SaSpec, change: Change) -> SaUpdate {
-    SaUpdate {
-        protocol: spec.protocol,
-        spi: spec.spi,
-        change,
-    }
+    SaUpdate { protocol: spec.protocol, spi: spec.spi, change }
 }
 
 /// An update of [`esp`]`(n)` to this high half.
@@ -73,9 +69,7 @@ pub fn settled<T: Transport>(ticket: &Ticket<T>) -> Settled {
 /// Waits for the device's word.
 #[track_caller]
 pub fn outcome<T: Transport>(ticket: &Ticket<T>) -> Outcome {
-    settled(ticket)
-        .outcome()
-        .expect("no reset has come between")
+    settled(ticket).outcome().expect("no reset has come between")
 }
 
 /// Waits for OK; gives the result.

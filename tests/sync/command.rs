@@ -106,11 +106,7 @@ pub fn wait(child: &mut Child) -> ExitStatus {
 pub fn sync(file: &File, locals: bool, more: &[&str]) -> Ran {
     let mut args = vec!["sync", "--capture", &file.path, "--json"];
     if locals {
-        args.extend(
-            file.locals()
-                .iter()
-                .flat_map(|address| ["--local", address]),
-        );
+        args.extend(file.locals().iter().flat_map(|address| ["--local", address]));
     }
     args.extend(more);
     esnic(args)

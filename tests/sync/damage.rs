@@ -29,9 +29,7 @@ pub fn damaged(seed: u64, pool: &[File]) -> (Vec<u8>, Follow) {
         match random.u8(..10) {
             0 | 1 => data[at] ^= 1 << random.u8(..8),
             2 => data[at] = *random.choice(&[0, 1, 0x7F, 0x80, 0xFF]).unwrap(),
-            3 => data[at..end]
-                .iter_mut()
-                .for_each(|byte| *byte = random.u8(..)),
+            3 => data[at..end].iter_mut().for_each(|byte| *byte = random.u8(..)),
             4 => data.truncate(at.max(data.len() / 2)),
             5 => drop(data.drain(at..end)),
             6 => {
@@ -45,11 +43,7 @@ pub fn damaged(seed: u64, pool: &[File]) -> (Vec<u8>, Follow) {
         }
     }
     let how = Follow {
-        locals: if random.bool() {
-            file.addresses()
-        } else {
-            Vec::new()
-        },
+        locals: if random.bool() { file.addresses() } else { Vec::new() },
         until: random.bool().then(|| random.u64(1..200)),
         no_dumps: random.bool(),
     };
@@ -63,21 +57,13 @@ fn length_field(data: &mut [u8], random: &mut fastrand::Rng) {
     };
     let begin = record.begin;
     let message = begin + 32;
-    let fields = [
-        begin + 8,
-        begin + 12,
-        message,
-        message + 16 + 224,
-        message + 16 + 24,
-        message + 16 + 48,
-    ];
+    let fields =
+        [begin + 8, begin + 12, message, message + 16 + 224, message + 16 + 24, message + 16 + 48];
     let value = match random.u8(..4) {
         0 => random.u32(..),
         1 => random.u32(..40),
         2 => u32::MAX - random.u32(..40),
-        _ => ((record.end - begin) as u32)
-            .wrapping_add(random.u32(..64))
-            .wrapping_sub(48),
+        _ => ((record.end - begin) as u32).wrapping_add(random.u32(..64)).wrapping_sub(48),
     };
     let at = *random.choice(&fields).unwrap();
     let width = if random.bool() { 2 } else { 4 };
@@ -89,10 +75,7 @@ fn length_field(data: &mut [u8], random: &mut fastrand::Rng) {
 /// Repeats a record, moves it, drops it, or brings in another capture's: all are whole, but the
 /// story is not.
 fn whole_records(data: &mut Vec<u8>, pool: &[File], random: &mut fastrand::Rng) {
-    let places: Vec<_> = records(data)
-        .iter()
-        .map(|record| (record.begin, record.end))
-        .collect();
+    let places: Vec<_> = records(data).iter().map(|record| (record.begin, record.end)).collect();
     let (Some(from), Some(to)) = (random.choice(&places), random.choice(&places)) else {
         return;
     };
@@ -178,25 +161,16 @@ impl Said {
                 |sa: &&Sa| is_row(sa, row) && nic.manager.has_keys(row.handle, &material(sa));
             let whole = self.sas.get(&spi).into_iter().flatten().find(is_it);
             assert!(whole.is_some(), "nothing says this of an SA: {row:?}");
-            assert!(
-                self.tops.contains(&(spi, row.top.0)),
-                "nothing says this number: {row:?}"
-            );
+            assert!(self.tops.contains(&(spi, row.top.0)), "nothing says this number: {row:?}");
             let ports = row.udp.map(|(_, src, dst)| (src, dst));
-            assert!(
-                self.ports.contains(&(spi, ports)),
-                "nothing says these ports: {row:?}"
-            );
+            assert!(self.ports.contains(&(spi, ports)), "nothing says these ports: {row:?}");
         }
     }
 }
 
 fn is_row(sa: &Sa, row: &Row) -> bool {
-    let name: &[u8] = if row.algorithm.is_gmac() {
-        b"rfc4543(gcm(aes))"
-    } else {
-        b"rfc4106(gcm(aes))"
-    };
+    let name: &[u8] =
+        if row.algorithm.is_gmac() { b"rfc4543(gcm(aes))" } else { b"rfc4106(gcm(aes))" };
     let key_len = row.algorithm.key_len_bytes() + 4;
     let fits = |aead: &Aead| {
         aead.name == name

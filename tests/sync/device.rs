@@ -23,10 +23,7 @@ pub struct Follow {
 impl Follow {
     pub fn of(file: &File) -> Self {
         let locals = file.addresses();
-        Self {
-            locals,
-            ..Self::default()
-        }
+        Self { locals, ..Self::default() }
     }
 }
 
@@ -38,31 +35,19 @@ pub struct Nic {
 
 impl Nic {
     pub fn new(capacity: u32) -> Self {
-        let params = Params {
-            sa_capacity: capacity,
-            stage_log2: 4,
-            ..Params::default()
-        };
+        let params = Params { sa_capacity: capacity, stage_log2: 4, ..Params::default() };
         let config = Config {
             key_memory: KeyMemory::BestEffort,
-            timeouts: Timeouts {
-                command: Duration::from_millis(200),
-                ..Timeouts::default()
-            },
+            timeouts: Timeouts { command: Duration::from_millis(200), ..Timeouts::default() },
             ..Config::default()
         };
         let sim = Sim::new("model", Model::new(params).unwrap());
-        Self {
-            manager: SaManager::open(sim, config).unwrap(),
-            capacity: capacity as usize,
-        }
+        Self { manager: SaManager::open(sim, config).unwrap(), capacity: capacity as usize }
     }
 
     /// Turns the model's fault knobs.
     pub fn faults(&self, turn: impl FnOnce(&mut Faults)) {
-        self.manager
-            .transport()
-            .with_device(|model| turn(model.faults_mut()));
+        self.manager.transport().with_device(|model| turn(model.faults_mut()));
     }
 
     /// Follows a capture; an error is one of its very beginning, or of a device that is gone.

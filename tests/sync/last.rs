@@ -10,9 +10,7 @@ use std::net::IpAddr;
 pub fn last(file: &[u8]) -> Vec<Sa> {
     let dump = dumps(file).pop();
     let (packet, mut sas) = dump.map_or((0, Vec::new()), |dump| (dump.packet, dump.sas));
-    let after = records(file)
-        .into_iter()
-        .filter(|record| record.number > packet);
+    let after = records(file).into_iter().filter(|record| record.number > packet);
     for record in after {
         let told = messages(record.data).into_iter();
         told.filter(|message| message.flags & (wire::REQUEST | wire::MULTI) == 0)
@@ -26,9 +24,7 @@ fn apply(sas: &mut Vec<Sa>, message: &Message<'_>) {
     match message.kind {
         wire::NEWSA | wire::UPDSA => {
             let new = sa(body).unwrap();
-            let old = sas
-                .iter()
-                .position(|old| is(old, (new.dst, new.spi, new.proto)));
+            let old = sas.iter().position(|old| is(old, (new.dst, new.spi, new.proto)));
             match old.map(|place| &mut sas[place]) {
                 None => sas.push(new),
                 // An UPDSA event of a live SA is an echo of the request.

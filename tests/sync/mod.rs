@@ -58,11 +58,7 @@ impl File {
 pub fn file(name: &str) -> File {
     let path = Path::new(DATA).join(name);
     let data = fs::read(&path).unwrap();
-    File {
-        name: name.to_owned(),
-        path: path.to_str().unwrap().to_owned(),
-        data,
-    }
+    File { name: name.to_owned(), path: path.to_str().unwrap().to_owned(), data }
 }
 
 /// All captures.

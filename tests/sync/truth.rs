@@ -48,11 +48,7 @@ pub fn address(data: &[u8], at: usize, family: u16) -> Option<IpAddr> {
 /// Both numbers of `XFRMA_REPLAY_ESN_VAL`, out and in, and its window.
 pub fn replay_esn(value: &[u8]) -> Option<(u64, u64, u32)> {
     let word = |k: usize| u32_at(value, 4 * k).map(u64::from);
-    Some((
-        word(3)? << 32 | word(1)?,
-        word(4)? << 32 | word(2)?,
-        u32_at(value, 20)?,
-    ))
+    Some((word(3)? << 32 | word(1)?, word(4)? << 32 | word(2)?, u32_at(value, 20)?))
 }
 
 /// Both numbers of `XFRMA_REPLAY_VAL`, out and in.
@@ -141,11 +137,7 @@ impl Sa {
 
     /// Whether packets of it leave the machine that has these addresses.
     pub fn is_out(&self, locals: &[IpAddr]) -> Option<bool> {
-        match (
-            self.dir,
-            locals.contains(&self.src),
-            locals.contains(&self.dst),
-        ) {
+        match (self.dir, locals.contains(&self.src), locals.contains(&self.dst)) {
             (1, _, _) | (0, false, true) => Some(false),
             (2, _, _) | (0, true, false) => Some(true),
             _ => None,
@@ -206,21 +198,10 @@ pub fn dumps(file: &[u8]) -> Vec<Dump> {
     let mut open: Vec<Asked> = Vec::new();
     for record in records(file) {
         for message in messages(record.data) {
-            let wire::Message {
-                kind,
-                flags,
-                seq,
-                pid,
-                body,
-            } = message;
+            let wire::Message { kind, flags, seq, pid, body } = message;
             if flags & (wire::REQUEST | wire::DUMP) == wire::REQUEST | wire::DUMP {
                 if matches!(kind, wire::GETSA | wire::GETPOLICY) {
-                    open.push(Asked {
-                        seq,
-                        kind,
-                        pid: None,
-                        sas: Vec::new(),
-                    });
+                    open.push(Asked { seq, kind, pid: None, sas: Vec::new() });
                 }
                 continue;
             }
@@ -237,10 +218,7 @@ pub fn dumps(file: &[u8]) -> Vec<Dump> {
                 (wire::DONE, Some(place)) => {
                     let asked = open.remove(place);
                     if asked.kind == wire::GETSA {
-                        done.push(Dump {
-                            packet: record.number,
-                            sas: asked.sas,
-                        });
+                        done.push(Dump { packet: record.number, sas: asked.sas });
                     }
                 }
                 _ => panic!("part of a dump that nobody asked for: {message:?}"),

@@ -62,11 +62,7 @@ fn record(file: &[u8], begin: usize, number: u64) -> Option<Record<'_>> {
         number,
         begin,
         end: start + length,
-        data: if is_xfrm {
-            &bytes[COOKED_HEADER..]
-        } else {
-            &[]
-        },
+        data: if is_xfrm { &bytes[COOKED_HEADER..] } else { &[] },
     })
 }
 

@@ -6,14 +6,7 @@ use crate::{Failure, Outcome};
 
 /// Writes them, or with `--check` compares them with what is committed.
 pub(crate) fn run(args: &[String]) -> Outcome {
-    let mut command = cargo(&[
-        "run",
-        "--quiet",
-        "--package",
-        "esnic-abi",
-        "--bin",
-        "abi-gen",
-    ]);
+    let mut command = cargo(&["run", "--quiet", "--package", "esnic-abi", "--bin", "abi-gen"]);
     match args {
         [] => {}
         [arg] if arg == "--check" => {

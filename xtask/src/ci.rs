@@ -19,16 +19,8 @@ const STEPS: &[Step] = &[
         promise: "the sources are formatted",
         run: || run_command(cargo(&["fmt", "--all", "--check"])),
     },
-    Step {
-        name: "clippy",
-        promise: "no lint warns, and Cargo.lock is current",
-        run: clippy,
-    },
-    Step {
-        name: "doc",
-        promise: "the documentation builds and no link in it is broken",
-        run: doc,
-    },
+    Step { name: "clippy", promise: "no lint warns, and Cargo.lock is current", run: clippy },
+    Step { name: "doc", promise: "the documentation builds and no link in it is broken", run: doc },
     Step {
         name: "abi",
         promise: "what is printed from the layout is committed",
@@ -39,16 +31,8 @@ const STEPS: &[Step] = &[
         promise: "dependencies: known licences, known sources, no bans",
         run: deny,
     },
-    Step {
-        name: "bench-smoke",
-        promise: "every benchmark runs once",
-        run: bench_smoke,
-    },
-    Step {
-        name: "test",
-        promise: "every test passes",
-        run: || test::run(&[]),
-    },
+    Step { name: "bench-smoke", promise: "every benchmark runs once", run: bench_smoke },
+    Step { name: "test", promise: "every test passes", run: || test::run(&[]) },
 ];
 
 /// Runs the named steps in the order given; all of them if none is named.
@@ -62,9 +46,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     let steps = if args.is_empty() {
         STEPS.iter().collect()
     } else {
-        args.iter()
-            .map(|name| named(name))
-            .collect::<Result<Vec<_>, _>>()?
+        args.iter().map(|name| named(name)).collect::<Result<Vec<_>, _>>()?
     };
     for step in steps {
         println!("== {}: {}", step.name, step.promise);
@@ -85,9 +67,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
 
 fn named(name: &str) -> Result<&'static Step, Failure> {
     STEPS.iter().find(|step| step.name == name).ok_or_else(|| {
-        Failure::Usage(format!(
-            "there is no step `{name}`; see `cargo xtask ci --list`"
-        ))
+        Failure::Usage(format!("there is no step `{name}`; see `cargo xtask ci --list`"))
     })
 }
 
@@ -137,12 +117,5 @@ fn bench_smoke() -> Outcome {
         println!("there are no benchmarks in benches/");
         return Ok(());
     }
-    run_command(cargo(&[
-        "test",
-        "--workspace",
-        "--bench",
-        "*",
-        "--",
-        "--test",
-    ]))
+    run_command(cargo(&["test", "--workspace", "--bench", "*", "--", "--test"]))
 }

@@ -31,11 +31,7 @@ pub(crate) fn shown(command: &Command) -> String {
         .chain(command.get_args())
         .map(|word| {
             let word = word.to_string_lossy();
-            if word.contains('*') {
-                format!("'{word}'")
-            } else {
-                word.into_owned()
-            }
+            if word.contains('*') { format!("'{word}'") } else { word.into_owned() }
         });
     words.collect::<Vec<_>>().join(" ")
 }
@@ -55,17 +51,10 @@ pub(crate) fn run(mut command: Command) -> Outcome {
 
 /// First line that a program prints when asked for its version; nothing if it is not there.
 pub(crate) fn version(mut command: Command) -> Option<String> {
-    let output = command
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
+    let output =
+        command.arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    output
-        .status
-        .success()
-        .then(|| text.lines().next().unwrap_or_default().to_owned())
+    output.status.success().then(|| text.lines().next().unwrap_or_default().to_owned())
 }
 
 /// Makes sure that `cargo NAME` exists, building it from the registry if it does not.

@@ -19,10 +19,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     };
 
     let mut nextest = cargo(&["nextest", "run"]);
-    if !args
-        .iter()
-        .any(|arg| arg.starts_with("-p") || arg.starts_with("--package"))
-    {
+    if !args.iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package")) {
         nextest.arg("--workspace");
     }
     if std::env::var_os("CI").is_some() {
@@ -44,9 +41,7 @@ fn doc_tests() -> Outcome {
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         println!("{text}");
-        return Err(Failure::Work(format!(
-            "doc tests failed; `{shown}` runs them alone"
-        )));
+        return Err(Failure::Work(format!("doc tests failed; `{shown}` runs them alone")));
     }
     println!("doc tests: {} passed, 0 failed", passed(&text));
     Ok(())

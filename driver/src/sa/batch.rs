@@ -150,13 +150,7 @@ impl<T: Transport> Batch<T> {
             }
         }
         for place in &self.places {
-            if let Place::Sent {
-                pair,
-                number,
-                owner: true,
-                ..
-            } = *place
-            {
+            if let Place::Sent { pair, number, owner: true, .. } = *place {
                 ticket::wait(&core, pair, number, deadline)?;
             }
         }
@@ -173,12 +167,7 @@ impl<T: Transport> Batch<T> {
     fn collect(&mut self) {
         while self.collected < self.sent {
             match self.places[self.collected] {
-                Place::Sent {
-                    pair,
-                    number,
-                    owner: true,
-                    ..
-                } => {
+                Place::Sent { pair, number, owner: true, .. } => {
                     let pending = &self.core.pair(pair).pending;
                     let Some(settled) = pending.poll(number) else {
                         return;
@@ -218,9 +207,7 @@ impl<T: Transport> Batch<T> {
             Place::Unsent => None,
             Place::Refused(refusal) => Some(Err(refusal.clone())),
             Place::Done(settled) => Some(Ok(*settled)),
-            Place::Sent {
-                pair, number, part, ..
-            } => {
+            Place::Sent { pair, number, part, .. } => {
                 let settled = self.core.pair(*pair).pending.poll(*number)?;
                 Some(Ok(part.map_or(settled, |part| item(settled, part))))
             }
@@ -237,10 +224,7 @@ impl<T: Transport> Batch<T> {
     /// Number of items that the device completed with OK.
     #[must_use]
     pub fn ok_count(&self) -> usize {
-        let ok = |k: &usize| {
-            self.outcome(*k)
-                .is_some_and(|o| o.is_ok_and(Settled::is_ok))
-        };
+        let ok = |k: &usize| self.outcome(*k).is_some_and(|o| o.is_ok_and(Settled::is_ok));
         (0..self.len()).filter(ok).count()
     }
 
@@ -252,12 +236,7 @@ impl<T: Transport> Batch<T> {
         core: &Core<T>,
     ) -> usize {
         self.places[self.sent] = match submit(core) {
-            Ok((pair, number)) => Place::Sent {
-                pair,
-                number,
-                part: None,
-                owner: true,
-            },
+            Ok((pair, number)) => Place::Sent { pair, number, part: None, owner: true },
             Err(SubmitError::Full | SubmitError::Busy) => return 0,
             Err(refusal) => Place::Refused(refusal),
         };
@@ -313,16 +292,10 @@ impl<T: Transport> Batch<T> {
     }
 
     fn send_packed(&mut self, core: &Core<T>, pair: usize, items: &[(Handle, u32)]) -> usize {
-        let mut targets = [Target {
-            handle: Handle::from_bits(0),
-            wanted: 0,
-        }; Update4::MAX_ITEMS];
+        let mut targets = [Target { handle: Handle::from_bits(0), wanted: 0 }; Update4::MAX_ITEMS];
         let mut entered = 0;
         for (k, &(handle, hi)) in items.iter().enumerate() {
-            targets[k] = Target {
-                handle,
-                wanted: hi.into(),
-            };
+            targets[k] = Target { handle, wanted: hi.into() };
             let element = &core.elements[handle.index.0 as usize];
             match core.enter(element, handle, Path::Ring) {
                 Ok(Path::Ring) => entered = k + 1,
@@ -336,12 +309,7 @@ impl<T: Transport> Batch<T> {
         }
         // No more than four items.
         #[allow(clippy::cast_possible_truncation)]
-        let kind = Kind {
-            opcode: Opcode::Update4,
-            detail: 0,
-            targets: entered as u8,
-            direct: 0,
-        };
+        let kind = Kind { opcode: Opcode::Update4, detail: 0, targets: entered as u8, direct: 0 };
         let command = Command {
             pair,
             path: Path::Ring,
@@ -357,31 +325,18 @@ impl<T: Transport> Batch<T> {
             }),
         };
         let Ok(number) = sent else {
-            items[..entered]
-                .iter()
-                .for_each(|&(handle, _)| core.leave(handle.index.0));
+            items[..entered].iter().for_each(|&(handle, _)| core.leave(handle.index.0));
             return 0;
         };
         for (part, place) in (0..).zip(&mut self.places[self.sent..self.sent + entered]) {
-            *place = Place::Sent {
-                pair,
-                number,
-                part: Some(part),
-                owner: part == 0,
-            };
+            *place = Place::Sent { pair, number, part: Some(part), owner: part == 0 };
         }
         entered
     }
 
     fn let_go(&mut self) {
         for place in &self.places {
-            if let Place::Sent {
-                pair,
-                number,
-                owner: true,
-                ..
-            } = *place
-            {
+            if let Place::Sent { pair, number, owner: true, .. } = *place {
                 self.core.pair(pair).pending.let_go(number);
             }
         }

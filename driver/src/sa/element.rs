@@ -26,14 +26,8 @@ pub enum State {
     Lost = 5,
 }
 
-const STATES: [State; 6] = [
-    State::Free,
-    State::Adding,
-    State::Live,
-    State::Deleting,
-    State::Dead,
-    State::Lost,
-];
+const STATES: [State; 6] =
+    [State::Free, State::Adding, State::Live, State::Deleting, State::Dead, State::Lost];
 
 /// By which way commands reach the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,11 +67,7 @@ impl Flow {
         Self {
             generation: Generation(word as u32),
             state: STATES[(word >> 32 & 7) as usize],
-            path: if word >> 36 & 1 == 1 {
-                Path::Direct
-            } else {
-                Path::Ring
-            },
+            path: if word >> 36 & 1 == 1 { Path::Direct } else { Path::Ring },
             doubt: word >> 37 & 1 == 1,
             used: word >> 38 & 1 == 1,
             outstanding: (word >> 40) as u16,
@@ -130,10 +120,7 @@ impl Element {
         loop {
             let before = Flow::unpack(now);
             let after = change(before)?.pack();
-            match self
-                .flow
-                .compare_exchange_weak(now, after, Ordering::AcqRel, Ordering::Acquire)
-            {
+            match self.flow.compare_exchange_weak(now, after, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Ok(before),
                 Err(other) => now = other,
             }
@@ -166,41 +153,27 @@ impl Element {
     pub(crate) fn view(&self) -> LiveView {
         let mut bytes = [0; LiveView::LEN];
         bytes[0] = SlotState::Live as u8;
-        for (word, to) in self
-            .words
-            .iter()
-            .zip(bytes.as_chunks_mut::<8>().0[1..].iter_mut())
-        {
+        for (word, to) in self.words.iter().zip(bytes.as_chunks_mut::<8>().0[1..].iter_mut()) {
             *to = word.load(Ordering::Relaxed).to_le_bytes();
         }
         LiveView::read_from_bytes(&bytes).expect("it is 128 bytes")
     }
 
     pub(crate) fn set_view(&self, view: &LiveView) {
-        for (word, from) in self
-            .words
-            .iter()
-            .zip(&view.as_bytes().as_chunks::<8>().0[1..])
-        {
+        for (word, from) in self.words.iter().zip(&view.as_bytes().as_chunks::<8>().0[1..]) {
             word.store(u64::from_le_bytes(*from), Ordering::Relaxed);
         }
     }
 
     pub(crate) fn clear_view(&self) {
-        self.words
-            .iter()
-            .for_each(|word| word.store(0, Ordering::Relaxed));
+        self.words.iter().for_each(|word| word.store(0, Ordering::Relaxed));
         self.words[9].store(u64::from(esnic_abi::NO_PEER) << 32, Ordering::Relaxed);
     }
 
     /// SPI, protocol, and whether extended sequence numbers are on: all that an update checks.
     pub(crate) fn identity(&self) -> (u32, u8, bool) {
         let [w2, w3] = [1, 2].map(|k: usize| self.words[k].load(Ordering::Relaxed));
-        (
-            w2 as u32,
-            (w2 >> 32) as u8,
-            w3 >> 16 & u64::from(esnic_abi::SA_ESN) != 0,
-        )
+        (w2 as u32, (w2 >> 32) as u8, w3 >> 16 & u64::from(esnic_abi::SA_ESN) != 0)
     }
 
     /// The slot of the bundle's other element.
@@ -217,20 +190,14 @@ impl Element {
     }
 
     pub(crate) fn set_top(&self, top: Top, known: bool) {
-        self.words[8].store(
-            u64::from(top.lo()) << 32 | u64::from(top.hi()),
-            Ordering::Relaxed,
-        );
+        self.words[8].store(u64::from(top.lo()) << 32 | u64::from(top.hi()), Ordering::Relaxed);
         self.words[7].store(u64::from(known) << 8, Ordering::Relaxed);
     }
 }
 
 /// The handle that names slot `index` in generation `generation`.
 pub(crate) fn handle(index: u32, generation: Generation) -> Handle {
-    Handle {
-        index: SaIndex(index),
-        generation,
-    }
+    Handle { index: SaIndex(index), generation }
 }
 
 #[cfg(test)]
@@ -257,10 +224,7 @@ mod tests {
     #[test]
     fn a_view_survives_the_shadow() {
         let element = Element::new();
-        let mut view = LiveView {
-            state: SlotState::Live as u8,
-            ..LiveView::default()
-        };
+        let mut view = LiveView { state: SlotState::Live as u8, ..LiveView::default() };
         view.spi = 0x1234_5678.into();
         view.protocol = 2;
         view.sa_flags = esnic_abi::SA_ESN.into();

@@ -85,21 +85,13 @@ impl Change {
     /// Gives both halves.
     #[must_use]
     pub const fn top(top: esnic_abi::Top) -> Self {
-        Self {
-            mode: UpdateMode::Top,
-            top,
-            expected_hi: None,
-            monotone: false,
-        }
+        Self { mode: UpdateMode::Top, top, expected_hi: None, monotone: false }
     }
 
     /// Gives the high half and forgets the low one.
     #[must_use]
     pub const fn resync(hi: u32) -> Self {
-        Self {
-            mode: UpdateMode::Resync,
-            ..Self::hi(hi)
-        }
+        Self { mode: UpdateMode::Resync, ..Self::hi(hi) }
     }
 
     /// Only if the high half held is `hi`.
@@ -136,11 +128,7 @@ pub(crate) fn update(
     if change.monotone {
         flags |= UPDATE_MONOTONE;
     }
-    let lo = if change.mode == UpdateMode::Top {
-        change.top.lo()
-    } else {
-        0
-    };
+    let lo = if change.mode == UpdateMode::Top { change.top.lo() } else { 0 };
     Record {
         header: header(stamp, Opcode::Update, flags, Some(handle)),
         spi: spi.into(),
@@ -157,10 +145,8 @@ pub(crate) fn update(
 pub(crate) fn update4(stamp: Stamp, items: &[(Handle, u32)]) -> Update4 {
     #[allow(clippy::cast_possible_truncation)]
     let count = items.len() as u8;
-    let mut command = Update4 {
-        header: header(stamp, Opcode::Update4, count, None),
-        ..Update4::default()
-    };
+    let mut command =
+        Update4 { header: header(stamp, Opcode::Update4, count, None), ..Update4::default() };
     for (k, (handle, hi)) in items.iter().enumerate() {
         let item = command.item_mut(k);
         item.index = handle.index.0.into();
@@ -171,10 +157,7 @@ pub(crate) fn update4(stamp: Stamp, items: &[(Handle, u32)]) -> Update4 {
 }
 
 pub(crate) fn delete(stamp: Stamp, handle: Handle) -> Bare {
-    Bare {
-        header: header(stamp, Opcode::Delete, 0, Some(handle)),
-        ..Bare::default()
-    }
+    Bare { header: header(stamp, Opcode::Delete, 0, Some(handle)), ..Bare::default() }
 }
 
 pub(crate) fn query(stamp: Stamp, handle: Handle, record: Option<u64>) -> Query {

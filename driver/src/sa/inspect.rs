@@ -70,9 +70,7 @@ impl fmt::Display for Difference {
 
 /// A live row that holds a number which means nothing.
 fn nonsense(row: u32, what: &str, value: u8) -> Error {
-    Error::Config {
-        what: format!("row {row} of the device's table has {what} {value}"),
-    }
+    Error::Config { what: format!("row {row} of the device's table has {what} {value}") }
 }
 
 fn decode(row: u32, view: &LiveView) -> Result<Row, Error> {
@@ -138,9 +136,7 @@ impl<T: Transport> SaManager<T> {
     #[must_use]
     pub fn known_top(&self, sa: SaHandle) -> Option<(Top, bool)> {
         let element = self.core.element(sa.0).ok()?;
-        super::alive(element.flow(), sa.0)
-            .ok()
-            .map(|()| element.top())
+        super::alive(element.flow(), sa.0).ok().map(|()| element.top())
     }
 
     /// In which state of its life an SA is; `None` if the handle names none.
@@ -191,10 +187,7 @@ impl<T: Transport> SaManager<T> {
     pub fn has_keys(&self, sa: SaHandle, keys: &crate::secret::KeyMaterial) -> bool {
         self.state(sa)
             .is_some_and(|state| matches!(state, State::Live | State::Adding | State::Lost))
-            && self
-                .core
-                .vault
-                .with(sa.row() as usize, |kept| kept.same_as(keys))
+            && self.core.vault.with(sa.row() as usize, |kept| kept.same_as(keys))
     }
 }
 
@@ -228,9 +221,7 @@ impl<T: Transport> SaManager<T> {
         Stats {
             in_flight: core.nic.pairs.iter().map(QueuePair::in_flight).sum(),
             pending: core.nic.pairs.iter().map(QueuePair::used).sum(),
-            keys: (0..core.elements.len())
-                .filter(|&index| !core.vault.is_empty(index))
-                .count(),
+            keys: (0..core.elements.len()).filter(|&index| !core.vault.is_empty(index)).count(),
             full: tally(&core.tallies.full),
             timeouts: tally(&core.tallies.timeouts),
             resets: tally(&core.tallies.resets),
@@ -242,9 +233,7 @@ impl<T: Transport> SaManager<T> {
 
 impl<T: Transport> Core<T> {
     fn slot_state(&self, row: u32) -> u8 {
-        self.nic
-            .transport
-            .read32(Bar::Table, SA_SLOT_BYTES * u64::from(row)) as u8
+        self.nic.transport.read32(Bar::Table, SA_SLOT_BYTES * u64::from(row)) as u8
     }
 
     /// The row, read until two reads of it agree (R16), at most a few times.
@@ -264,11 +253,7 @@ impl<T: Transport> Core<T> {
         let mut bytes = [0; LiveView::LEN];
         let place = SA_SLOT_BYTES * u64::from(row);
         for (at, to) in (0u64..).step_by(4).zip(bytes.as_chunks_mut::<4>().0) {
-            *to = self
-                .nic
-                .transport
-                .read32(Bar::Table, place + at)
-                .to_le_bytes();
+            *to = self.nic.transport.read32(Bar::Table, place + at).to_le_bytes();
         }
         LiveView::read_from_bytes(&bytes).expect("it is 128 bytes")
     }
@@ -302,22 +287,13 @@ fn compare(shadow: &LiveView, device: &LiveView, what: &mut Vec<String>) {
         let range = member.offset..member.offset + member.len_bytes;
         let (a, b) = (&shadow.as_bytes()[range.clone()], &device.as_bytes()[range]);
         if a != b {
-            what.push(format!(
-                "{}: shadow {}, device {}",
-                member.name,
-                hex(a),
-                hex(b)
-            ));
+            what.push(format!("{}: shadow {}, device {}", member.name, hex(a), hex(b)));
         }
     }
 }
 
 /// Little-endian bytes as one number.
 fn hex(bytes: &[u8]) -> String {
-    let digits: String = bytes
-        .iter()
-        .rev()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digits: String = bytes.iter().rev().map(|byte| format!("{byte:02x}")).collect();
     format!("0x{digits}")
 }

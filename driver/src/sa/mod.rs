@@ -118,9 +118,7 @@ pub struct SaManager<T: Transport> {
 
 impl<T: Transport> Clone for SaManager<T> {
     fn clone(&self) -> Self {
-        Self {
-            core: self.core.clone(),
-        }
+        Self { core: self.core.clone() }
     }
 }
 
@@ -132,9 +130,7 @@ impl<T: Transport> SaManager<T> {
     pub fn open(transport: T, config: Config) -> Result<Self, Error> {
         let core = Core::new(Nic::open(transport, config)?)?;
         core.nic.gate.open();
-        Ok(Self {
-            core: Arc::new(core),
-        })
+        Ok(Self { core: Arc::new(core) })
     }
 
     /// What the device is and can do.
@@ -251,9 +247,7 @@ impl<T: Transport> SaManager<T> {
     /// # Errors
     /// See [`SubmitError`].
     pub fn query(&self, sa: SaHandle) -> Result<Ticket<T>, SubmitError> {
-        self.simple(sa, Opcode::Query, 0, 0, |stamp, handle| {
-            encode::query(stamp, handle, None)
-        })
+        self.simple(sa, Opcode::Query, 0, 0, |stamp, handle| encode::query(stamp, handle, None))
     }
 
     /// Asks which 64-bit number the device would take `seq` from the wire for; with `commit`, as if
@@ -262,13 +256,9 @@ impl<T: Transport> SaManager<T> {
     /// # Errors
     /// See [`SubmitError`].
     pub fn resolve(&self, sa: SaHandle, seq: u32, commit: bool) -> Result<Ticket<T>, SubmitError> {
-        self.simple(
-            sa,
-            Opcode::Resolve,
-            commit.into(),
-            seq.into(),
-            |stamp, handle| encode::resolve(stamp, handle, seq, commit),
-        )
+        self.simple(sa, Opcode::Resolve, commit.into(), seq.into(), |stamp, handle| {
+            encode::resolve(stamp, handle, seq, commit)
+        })
     }
 
     fn simple<R: IntoBytes + zerocopy::Immutable>(
@@ -283,12 +273,7 @@ impl<T: Transport> SaManager<T> {
             let inside = core.nic.gate.enter().ok_or(SubmitError::Closed)?;
             let element = core.element(sa.0)?;
             let path = core.enter(element, sa.0, core.choose(1))?;
-            let kind = Kind {
-                opcode,
-                detail,
-                targets: 1,
-                direct: 0,
-            };
+            let kind = Kind { opcode, detail, targets: 1, direct: 0 };
             let (pair, number) =
                 core.send_entered(element, sa.0, wanted, path, kind, |stamp, put| {
                     put(encode(stamp, sa.0).as_bytes());
@@ -321,23 +306,11 @@ impl<T: Transport> Core<T> {
     fn enter(&self, element: &Element, sa: Handle, wanted: Path) -> Result<Path, SubmitError> {
         let before = element.shift(|flow| {
             alive(flow, sa)?;
-            let path = if flow.outstanding > 0 {
-                flow.path
-            } else {
-                wanted
-            };
+            let path = if flow.outstanding > 0 { flow.path } else { wanted };
             let outstanding = flow.outstanding.checked_add(1).ok_or(SubmitError::Full)?;
-            Ok::<_, SubmitError>(Flow {
-                path,
-                outstanding,
-                ..flow
-            })
+            Ok::<_, SubmitError>(Flow { path, outstanding, ..flow })
         })?;
-        Ok(if before.outstanding > 0 {
-            before.path
-        } else {
-            wanted
-        })
+        Ok(if before.outstanding > 0 { before.path } else { wanted })
     }
 
     /// Sends a command that was counted in; counts it out again if there is no room. A direct
@@ -353,22 +326,12 @@ impl<T: Transport> Core<T> {
     ) -> Result<(usize, u32), SubmitError> {
         let pair = element.pair();
         let targets = [Target { handle: sa, wanted }];
-        let mut command = Command {
-            pair,
-            path,
-            kind,
-            targets: &targets,
-            held: true,
-            parent: NONE,
-        };
+        let mut command = Command { pair, path, kind, targets: &targets, held: true, parent: NONE };
         let mut sent = self.send(&command, &encode);
         let mut refusal = SubmitError::Full;
         if sent.is_err() && path == Path::Direct {
             let alone = element.shift(|flow| match flow.outstanding {
-                1 => Ok(Flow {
-                    path: Path::Ring,
-                    ..flow
-                }),
+                1 => Ok(Flow { path: Path::Ring, ..flow }),
                 _ => Err(SubmitError::Busy),
             });
             match alone {
@@ -387,10 +350,8 @@ impl<T: Transport> Core<T> {
 
     /// Counts out a command that was counted in and not sent.
     pub(crate) fn leave(&self, index: u32) {
-        self.elements[index as usize].force(|flow| Flow {
-            outstanding: flow.outstanding - 1,
-            ..flow
-        });
+        self.elements[index as usize]
+            .force(|flow| Flow { outstanding: flow.outstanding - 1, ..flow });
         self.give_back(index);
     }
 
@@ -413,9 +374,7 @@ impl<T: Transport> Core<T> {
         alive(element.flow(), sa)?;
         let mut identity = element.identity();
         if identity.1 != update.protocol as u8 {
-            let peer = element
-                .peer()
-                .ok_or(SubmitError::WrongProtocol(update.protocol))?;
+            let peer = element.peer().ok_or(SubmitError::WrongProtocol(update.protocol))?;
             element = &self.elements[peer as usize];
             target = handle(peer, element.flow().generation);
             alive(element.flow(), target)?;
@@ -447,12 +406,7 @@ impl<T: Transport> Core<T> {
         let (element, target) = self.resolve_target(sa, &update)?;
         let path = self.enter(element, target, wanted)?;
         let (change, detail) = settle::careful(element, update.change);
-        let kind = Kind {
-            opcode: Opcode::Update,
-            detail,
-            targets: 1,
-            direct: 0,
-        };
+        let kind = Kind { opcode: Opcode::Update, detail, targets: 1, direct: 0 };
         let (spi, protocol) = (update.spi.0, update.protocol as u8);
         self.send_entered(element, target, change.top.0, path, kind, |stamp, put| {
             put(encode::update(stamp, target, spi, protocol, change).as_bytes());
@@ -464,16 +418,8 @@ impl<T: Transport> Core<T> {
         let element = self.element(sa)?;
         let pair = element.pair();
         let peer = element.peer();
-        let kind = Kind {
-            opcode: Opcode::Delete,
-            detail: 0,
-            targets: 1,
-            direct: 0,
-        };
-        let targets = [Target {
-            handle: sa,
-            wanted: 0,
-        }];
+        let kind = Kind { opcode: Opcode::Delete, detail: 0, targets: 1, direct: 0 };
+        let targets = [Target { handle: sa, wanted: 0 }];
         let parts = 1 + u32::from(peer.is_some());
         // Room first: from the next step on there is no way back.
         let operation = self
@@ -482,10 +428,7 @@ impl<T: Transport> Core<T> {
             .take_operation(kind, &targets, parts)
             .ok_or(SubmitError::Full)?;
         let doomed = element.shift(|flow| match alive(flow, sa) {
-            Ok(()) | Err(SubmitError::Lost) => Ok(Flow {
-                state: State::Deleting,
-                ..flow
-            }),
+            Ok(()) | Err(SubmitError::Lost) => Ok(Flow { state: State::Deleting, ..flow }),
             Err(other) => Err(other),
         });
         if let Err(refusal) = doomed {
@@ -494,10 +437,9 @@ impl<T: Transport> Core<T> {
         }
         if let Some(peer) = peer {
             let doomed = self.elements[peer as usize].shift(|flow| match flow.state {
-                State::Adding | State::Live | State::Lost => Ok(Flow {
-                    state: State::Deleting,
-                    ..flow
-                }),
+                State::Adding | State::Live | State::Lost => {
+                    Ok(Flow { state: State::Deleting, ..flow })
+                }
                 State::Free | State::Deleting | State::Dead => Err(()),
             });
             match doomed {
@@ -528,49 +470,26 @@ impl<T: Transport> Core<T> {
         let element = &self.elements[index as usize];
         let flow = element.flow();
         // In order behind whatever is outstanding, by the same path; deletions by ring otherwise.
-        let path = if flow.outstanding > 0 {
-            flow.path
-        } else {
-            Path::Ring
-        };
+        let path = if flow.outstanding > 0 { flow.path } else { Path::Ring };
         let sa = handle(index, flow.generation);
-        let opcode = if flow.state == State::Adding {
-            Opcode::Add
-        } else {
-            Opcode::Delete
-        };
+        let opcode = if flow.state == State::Adding { Opcode::Add } else { Opcode::Delete };
         let command = Command {
             pair: element.pair(),
             path,
-            kind: Kind {
-                opcode,
-                detail: 0,
-                targets: 1,
-                direct: 0,
-            },
-            targets: &[Target {
-                handle: sa,
-                wanted: 0,
-            }],
+            kind: Kind { opcode, detail: 0, targets: 1, direct: 0 },
+            targets: &[Target { handle: sa, wanted: 0 }],
             held: false,
             parent: element.waiting(),
         };
         // Before it is sent: afterwards the slot may be another's already.
         element.set_waiting(NONE);
-        element.force(|flow| Flow {
-            path,
-            outstanding: flow.outstanding + 1,
-            ..flow
-        });
+        element.force(|flow| Flow { path, outstanding: flow.outstanding + 1, ..flow });
         let sent = self.send(&command, |stamp, put| match opcode {
             Opcode::Add => self.put_add(stamp, index, put),
             _ => put(encode::delete(stamp, sa).as_bytes()),
         });
         if sent.is_err() {
-            element.force(|flow| Flow {
-                outstanding: flow.outstanding - 1,
-                ..flow
-            });
+            element.force(|flow| Flow { outstanding: flow.outstanding - 1, ..flow });
             element.set_waiting(command.parent);
         }
         sent.map(drop)
@@ -626,16 +545,8 @@ impl<T: Transport> Core<T> {
         let index = self.free.pop().ok_or(SubmitError::TableFull)?;
         let sa = self.occupy(index, index, spec, None);
         let element = &self.elements[index as usize];
-        element.force(|flow| Flow {
-            outstanding: 1,
-            ..flow
-        });
-        let kind = Kind {
-            opcode: Opcode::Add,
-            detail: 0,
-            targets: 1,
-            direct: 0,
-        };
+        element.force(|flow| Flow { outstanding: 1, ..flow });
+        let kind = Kind { opcode: Opcode::Add, detail: 0, targets: 1, direct: 0 };
         let path = self.choose(1);
         element.force(|flow| Flow { path, ..flow });
         let sent = self.send_entered(element, sa, 0, path, kind, |stamp, put| {
@@ -673,16 +584,8 @@ impl<T: Transport> Core<T> {
         let sa = self.occupy(first, first, esp, Some(second));
         self.occupy(second, first, ah, Some(first));
         let pair = self.elements[first as usize].pair();
-        let kind = Kind {
-            opcode: Opcode::Add,
-            detail: 0,
-            targets: 1,
-            direct: 0,
-        };
-        let targets = [Target {
-            handle: sa,
-            wanted: 0,
-        }];
+        let kind = Kind { opcode: Opcode::Add, detail: 0, targets: 1, direct: 0 };
+        let targets = [Target { handle: sa, wanted: 0 }];
         let Some(operation) = self.pair(pair).pending.take_operation(kind, &targets, 2) else {
             for index in [first, second] {
                 self.vacate(index);
@@ -726,11 +629,7 @@ impl<T: Transport> Core<T> {
         let element = &self.elements[index as usize];
         self.vault.wipe(index as usize);
         element.failures.store(0, Ordering::Relaxed);
-        element.force(|flow| Flow {
-            state: State::Free,
-            doubt: false,
-            ..flow
-        });
+        element.force(|flow| Flow { state: State::Free, doubt: false, ..flow });
         self.give_back(index);
     }
 
@@ -753,10 +652,7 @@ impl<T: Transport> Core<T> {
             (Some(peer), Some(other)) if peer < index => (peer, other),
             _ => (index, seen),
         };
-        let unused = |flow: Flow| Flow {
-            used: false,
-            ..flow
-        };
+        let unused = |flow: Flow| Flow { used: false, ..flow };
         let won = self.elements[first as usize].shift(|now| match now == seen {
             true => Ok(unused(now)),
             false => Err(()),

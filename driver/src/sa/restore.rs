@@ -63,22 +63,14 @@ impl<T: Transport> SaManager<T> {
     /// The first thing that went wrong; the rest was done all the same.
     pub fn close(&self) -> Result<(), Error> {
         let core = &self.core;
-        let _one = core
-            .resetting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _one = core.resetting.lock().unwrap_or_else(PoisonError::into_inner);
         core.closed.store(true, Ordering::Release);
         let closed = core.nic.close_gate();
         let halted = core.nic.halt();
         let aborted = core.abort_all();
         for (index, element) in core.elements.iter().enumerate() {
             core.vault.wipe(index);
-            element.force(|flow| Flow {
-                state: State::Free,
-                outstanding: 0,
-                doubt: false,
-                ..flow
-            });
+            element.force(|flow| Flow { state: State::Free, outstanding: 0, doubt: false, ..flow });
         }
         core.nic.pairs.iter().for_each(QueuePair::wipe);
         closed.and(halted).and(aborted.map(drop))
@@ -87,10 +79,7 @@ impl<T: Transport> SaManager<T> {
 
 impl<T: Transport> Core<T> {
     fn recover(&self, verify: Verify) -> Result<Report, Error> {
-        let _one = self
-            .resetting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _one = self.resetting.lock().unwrap_or_else(PoisonError::into_inner);
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::Closed);
         }
@@ -100,10 +89,7 @@ impl<T: Transport> Core<T> {
         // A device that does not stop in order is reset all the same; only that counts.
         let _ = self.nic.halt();
         crate::nic::reset(&self.nic.transport, self.nic.config.timeouts.reset)?;
-        let mut report = Report {
-            aborted: self.abort_all()?,
-            ..Report::default()
-        };
+        let mut report = Report { aborted: self.abort_all()?, ..Report::default() };
         let wanted = self.forget_unfinished();
         self.nic.run(start)?;
         self.add_again(&wanted)?;
@@ -173,11 +159,7 @@ impl<T: Transport> Core<T> {
         }
         while let Some(index) = self.todo.pop() {
             let unsent = [Some(index), self.behind(index)];
-            for element in unsent
-                .into_iter()
-                .flatten()
-                .map(|k| &self.elements[k as usize])
-            {
+            for element in unsent.into_iter().flatten().map(|k| &self.elements[k as usize]) {
                 let waiting = element.waiting();
                 if waiting != NONE {
                     let pending = &self.pair(element.pair()).pending;
@@ -221,42 +203,23 @@ impl<T: Transport> Core<T> {
         }
         for &index in wanted {
             let element = &self.elements[index as usize];
-            element.force(|flow| Flow {
-                path: Path::Ring,
-                doubt: false,
-                outstanding: 1,
-                ..flow
-            });
-            let target = Target {
-                handle: handle(index, element.flow().generation),
-                wanted: 0,
-            };
+            element.force(|flow| Flow { path: Path::Ring, doubt: false, outstanding: 1, ..flow });
+            let target = Target { handle: handle(index, element.flow().generation), wanted: 0 };
             let command = Command {
                 pair: element.pair(),
                 path: Path::Ring,
-                kind: Kind {
-                    opcode: Opcode::Add,
-                    detail: RESTORE,
-                    targets: 1,
-                    direct: 0,
-                },
+                kind: Kind { opcode: Opcode::Add, detail: RESTORE, targets: 1, direct: 0 },
                 targets: &[target],
                 held: false,
                 parent: NONE,
             };
             let deadline = Instant::now() + limit;
-            while self
-                .send(&command, |stamp, put| self.put_add(stamp, index, put))
-                .is_err()
-            {
+            while self.send(&command, |stamp, put| self.put_add(stamp, index, put)).is_err() {
                 self.pair(command.pair).publish(&self.nic.transport);
                 self.make_progress(deadline)?;
             }
         }
-        self.nic
-            .pairs
-            .iter()
-            .for_each(|pair| pair.publish(&self.nic.transport));
+        self.nic.pairs.iter().for_each(|pair| pair.publish(&self.nic.transport));
         let deadline = Instant::now() + limit;
         let under_way = |index: &u32| self.elements[*index as usize].flow().outstanding > 0;
         for index in wanted {
@@ -268,11 +231,7 @@ impl<T: Transport> Core<T> {
     }
 
     fn make_progress(&self, deadline: Instant) -> Result<(), Error> {
-        if (0..self.nic.pairs.len())
-            .map(|pair| self.poll_pair(pair))
-            .sum::<u32>()
-            > 0
-        {
+        if (0..self.nic.pairs.len()).map(|pair| self.poll_pair(pair)).sum::<u32>() > 0 {
             return Ok(());
         }
         self.nic.check()?;
@@ -289,10 +248,6 @@ impl Element {
     /// The outcome of an ADD that restores: live, or lost.
     pub(super) fn restored(&self, live: bool) {
         let state = if live { State::Live } else { State::Lost };
-        self.force(|flow| Flow {
-            state,
-            outstanding: 0,
-            ..flow
-        });
+        self.force(|flow| Flow { state, outstanding: 0, ..flow });
     }
 }

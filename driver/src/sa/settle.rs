@@ -75,12 +75,7 @@ impl<T: Transport> Core<T> {
         let before = self.elements[index as usize].force(|flow| {
             let outstanding = flow.outstanding.saturating_sub(1);
             let doubt = flow.doubt && !(known && outstanding == 0);
-            Flow {
-                outstanding,
-                doubt,
-                state: state(flow.state),
-                ..flow
-            }
+            Flow { outstanding, doubt, state: state(flow.state), ..flow }
         });
         self.give_back(index);
         before.state
@@ -113,9 +108,7 @@ impl<T: Transport> Core<T> {
             // Nobody waits for it; what could not be put back is kept, and named in the report.
             entry.say(done(*outcome));
             element.restored(ok);
-            self.tallies
-                .lost
-                .fetch_add(u64::from(!ok), Ordering::Relaxed);
+            self.tallies.lost.fetch_add(u64::from(!ok), Ordering::Relaxed);
             return Ok(());
         }
         let said = match entry.parent() {
@@ -145,10 +138,7 @@ impl<T: Transport> Core<T> {
     fn after_add(&self, index: u32, peer: Option<u32>, status: Status, held: Generation) {
         let element = &self.elements[index as usize];
         let adopt = || {
-            element.force(|flow| Flow {
-                generation: held,
-                ..flow
-            });
+            element.force(|flow| Flow { generation: held, ..flow });
         };
         let failed = |peer: u32| {
             let state = self.elements[peer as usize].flow().state;
@@ -179,19 +169,14 @@ impl<T: Transport> Core<T> {
     fn roll_back(&self, index: u32, from: impl Fn(State) -> bool) {
         let element = &self.elements[index as usize];
         let doomed = element.shift(|flow| match from(flow.state) {
-            true => Ok(Flow {
-                state: State::Deleting,
-                ..flow
-            }),
+            true => Ok(Flow { state: State::Deleting, ..flow }),
             false => Err(()),
         });
         if doomed.is_err() {
             return;
         }
         element.set_waiting(NONE);
-        self.todo
-            .push(index)
-            .expect("the queue has room for every slot, and each is in it once");
+        self.todo.push(index).expect("the queue has room for every slot, and each is in it once");
     }
 
     fn settle_delete(
@@ -210,22 +195,15 @@ impl<T: Transport> Core<T> {
         if entry.parent() != NONE {
             // Upward a deletion succeeds, whatever became of it (IPsecOV2 knows no other status).
             let said = self.pair(pair).pending.entry(entry.parent());
-            said.say(done(Outcome {
-                status: Status::Ok,
-                ..*outcome
-            }));
+            said.say(done(Outcome { status: Status::Ok, ..*outcome }));
         }
         element.set_waiting(NONE);
-        self.settled(index, true, |_| {
-            if gone { State::Deleting } else { State::Dead }
-        });
+        self.settled(index, true, |_| if gone { State::Deleting } else { State::Dead });
         if gone {
             self.vacate(index);
         } else if element.failures.fetch_add(1, Ordering::Relaxed) < MAX_DELETE_RETRIES {
             self.tallies.delete_retries.fetch_add(1, Ordering::Relaxed);
-            self.todo
-                .push(index)
-                .expect("the queue has room for every slot, once each");
+            self.todo.push(index).expect("the queue has room for every slot, once each");
         }
         Ok(())
     }
@@ -278,10 +256,7 @@ impl<T: Transport> Core<T> {
         let bytes = outcome.result.to_le_bytes();
         let statuses = bytes[..4].iter().map(|&byte| Status::from_code(byte));
         let changed = bytes[4];
-        let clean = bytes[items..4]
-            .iter()
-            .chain(&bytes[5..])
-            .all(|&byte| byte == 0)
+        let clean = bytes[items..4].iter().chain(&bytes[5..]).all(|&byte| byte == 0)
             && changed >> items == 0;
         let all_ok = bytes[..items].iter().all(|&byte| byte == 0);
         // Every item before any is believed; one that failed has altered nothing.
@@ -377,10 +352,7 @@ impl<T: Transport> Core<T> {
 
     fn mark_lost(&self, element: &Element) {
         let before = element.force(|flow| match flow.state {
-            State::Live => Flow {
-                state: State::Lost,
-                ..flow
-            },
+            State::Live => Flow { state: State::Lost, ..flow },
             _ => flow,
         });
         if before.state == State::Live {
@@ -403,10 +375,7 @@ impl<T: Transport> Core<T> {
                 let target = entry.target(k);
                 self.shadow(target).force(|flow| {
                     match flow.generation == target.handle.generation {
-                        true => Flow {
-                            doubt: true,
-                            ..flow
-                        },
+                        true => Flow { doubt: true, ..flow },
                         false => flow,
                     }
                 });
@@ -420,10 +389,7 @@ impl<T: Transport> Core<T> {
         let kind = entry.kind();
         for k in 0..usize::from(kind.targets) {
             let element = self.shadow(entry.target(k));
-            element.force(|flow| Flow {
-                outstanding: 0,
-                ..flow
-            });
+            element.force(|flow| Flow { outstanding: 0, ..flow });
         }
         if kind.direct > 0 {
             self.stages().release(entry.target(0).handle.index);

@@ -86,30 +86,17 @@ impl SaSpec {
     /// # Errors
     /// The first reason that applies.
     pub fn check(&self, params: &Params) -> Result<(), Unsupported> {
-        self.contradicts()
-            .map_or(Ok(()), |why| Err(Unsupported::Contradiction(why)))?;
+        self.contradicts().map_or(Ok(()), |why| Err(Unsupported::Contradiction(why)))?;
         let needs = [
             (FEATURES::ESP, self.protocol == Protocol::Esp, "ESP"),
             (FEATURES::AH, self.protocol == Protocol::Ah, "AH"),
             (FEATURES::ESN, self.esn, "extended sequence numbers"),
             (FEATURES::IPV4, self.src.is_ipv4(), "IPv4"),
             (FEATURES::IPV6, self.src.is_ipv6(), "IPv6"),
-            (
-                FEATURES::TRANSPORT,
-                self.mode == Mode::Transport,
-                "transport mode",
-            ),
+            (FEATURES::TRANSPORT, self.mode == Mode::Transport, "transport mode"),
             (FEATURES::TUNNEL, self.mode == Mode::Tunnel, "tunnel mode"),
-            (
-                FEATURES::UDP_TRANSPORT,
-                self.encap() == UdpEncap::Transport,
-                "UDP in transport mode",
-            ),
-            (
-                FEATURES::UDP_TUNNEL,
-                self.encap() == UdpEncap::Tunnel,
-                "UDP in tunnel mode",
-            ),
+            (FEATURES::UDP_TRANSPORT, self.encap() == UdpEncap::Transport, "UDP in transport mode"),
+            (FEATURES::UDP_TUNNEL, self.encap() == UdpEncap::Tunnel, "UDP in tunnel mode"),
         ];
         for (feature, needed, what) in needs {
             if needed && !feature.is_set(params.features) {
@@ -131,34 +118,13 @@ impl SaSpec {
         let gmac = self.algorithm.is_gmac();
         let wrong = [
             (self.spi.0 == 0, "the SPI is 0"),
-            (
-                self.src.is_ipv4() != self.dst.is_ipv4(),
-                "the addresses are of two IP versions",
-            ),
-            (
-                self.protocol == Protocol::Ah && !gmac,
-                "AH does not encrypt",
-            ),
-            (
-                gmac && self.icv_len != 16,
-                "AES-GMAC has a check value of 16 bytes",
-            ),
-            (
-                !matches!(self.icv_len, 8 | 12 | 16),
-                "the check value is not of 8, 12 or 16 bytes",
-            ),
-            (
-                self.udp.is_some() && self.protocol == Protocol::Ah,
-                "AH does not travel in UDP",
-            ),
-            (
-                !self.esn && self.top.hi() != 0,
-                "a high half without extended sequence numbers",
-            ),
-            (
-                !self.lo_valid && self.top.lo() != 0,
-                "a low half that is not known",
-            ),
+            (self.src.is_ipv4() != self.dst.is_ipv4(), "the addresses are of two IP versions"),
+            (self.protocol == Protocol::Ah && !gmac, "AH does not encrypt"),
+            (gmac && self.icv_len != 16, "AES-GMAC has a check value of 16 bytes"),
+            (!matches!(self.icv_len, 8 | 12 | 16), "the check value is not of 8, 12 or 16 bytes"),
+            (self.udp.is_some() && self.protocol == Protocol::Ah, "AH does not travel in UDP"),
+            (!self.esn && self.top.hi() != 0, "a high half without extended sequence numbers"),
+            (!self.lo_valid && self.top.lo() != 0, "a low half that is not known"),
             (
                 !self.keys.fits(self.algorithm.key_len_bytes()),
                 "the key is longer than its algorithm's",

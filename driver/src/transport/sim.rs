@@ -87,15 +87,12 @@ impl Memory {
         access: impl FnOnce(&MmapRegion, usize) -> Option<R>,
     ) -> Result<R, DmaFault> {
         let mappings = self.iommu.lock();
-        let found = mappings
-            .range(..=iova)
-            .next_back()
-            .and_then(|(first, mapping)| {
-                let offset = usize::try_from(iova - first).ok()?;
-                let end = offset.checked_add(len_bytes)?;
-                let allowed = mapping.access == wanted && end <= mapping.region.size();
-                allowed.then(|| access(&mapping.region, offset)).flatten()
-            });
+        let found = mappings.range(..=iova).next_back().and_then(|(first, mapping)| {
+            let offset = usize::try_from(iova - first).ok()?;
+            let end = offset.checked_add(len_bytes)?;
+            let allowed = mapping.access == wanted && end <= mapping.region.size();
+            allowed.then(|| access(&mapping.region, offset)).flatten()
+        });
         found.ok_or_else(|| {
             self.iommu.faults.fetch_add(1, Ordering::Relaxed);
             DmaFault
@@ -106,37 +103,25 @@ impl Memory {
 impl Host for Memory {
     fn dma_read(&mut self, iova: u64, out: &mut [u8]) -> Result<(), DmaFault> {
         self.reach(iova, out.len(), DmaAccess::DeviceReads, |region, offset| {
-            region
-                .get_slice(offset, out.len())
-                .ok()
-                .map(|slice| slice.copy_to(out))
-                .map(drop)
+            region.get_slice(offset, out.len()).ok().map(|slice| slice.copy_to(out)).map(drop)
         })
     }
 
     fn dma_write(&mut self, iova: u64, data: &[u8]) -> Result<(), DmaFault> {
-        self.reach(
-            iova,
-            data.len(),
-            DmaAccess::DeviceWrites,
-            |region, offset| {
-                let (quadwords, rest) = data.as_chunks::<8>();
-                if !offset.is_multiple_of(8) || !rest.is_empty() {
-                    return region
-                        .get_slice(offset, data.len())
-                        .ok()
-                        .map(|s| s.copy_from(data));
-                }
-                for (k, quadword) in quadwords.iter().enumerate() {
-                    // Release: a driver that sees bytes 8..15 of a completion sees 0..7 too (R12).
-                    region
-                        .get_atomic_ref::<AtomicU64>(offset + 8 * k)
-                        .ok()?
-                        .store(u64::from_ne_bytes(*quadword), Ordering::Release);
-                }
-                Some(())
-            },
-        )
+        self.reach(iova, data.len(), DmaAccess::DeviceWrites, |region, offset| {
+            let (quadwords, rest) = data.as_chunks::<8>();
+            if !offset.is_multiple_of(8) || !rest.is_empty() {
+                return region.get_slice(offset, data.len()).ok().map(|s| s.copy_from(data));
+            }
+            for (k, quadword) in quadwords.iter().enumerate() {
+                // Release: a driver that sees bytes 8..15 of a completion sees 0..7 too (R12).
+                region
+                    .get_atomic_ref::<AtomicU64>(offset + 8 * k)
+                    .ok()?
+                    .store(u64::from_ne_bytes(*quadword), Ordering::Release);
+            }
+            Some(())
+        })
     }
 
     fn interrupt(&mut self, vector: u16) {
@@ -167,16 +152,9 @@ pub struct Sim<D> {
 impl<D: Device> Sim<D> {
     /// Plugs a device in, as firmware leaves it: bus mastering and MSI-X off.
     pub fn new(name: &'static str, device: D) -> Self {
-        let iommu = Arc::new(Iommu {
-            next: FIRST_IOVA.into(),
-            ..Iommu::default()
-        });
+        let iommu = Arc::new(Iommu { next: FIRST_IOVA.into(), ..Iommu::default() });
         let fired = Arc::new([const { AtomicBool::new(false) }; MAX_VECTORS]);
-        let memory = Memory {
-            iommu: iommu.clone(),
-            fired: fired.clone(),
-            interrupts: 0,
-        };
+        let memory = Memory { iommu: iommu.clone(), fired: fired.clone(), interrupts: 0 };
         Self {
             name,
             slot: Mutex::new(Slot {
@@ -229,8 +207,7 @@ impl<D: Device> Sim<D> {
     fn deliver(&self, slot: &mut Slot<D>) {
         while let Some(store) = self.posted.pop() {
             let bytes = store.value.to_le_bytes();
-            slot.device
-                .write(store.bar, store.offset, &bytes[..usize::from(store.len)]);
+            slot.device.write(store.bar, store.offset, &bytes[..usize::from(store.len)]);
         }
     }
 
@@ -270,21 +247,11 @@ impl<D: Device + 'static> Transport for Sim<D> {
     }
 
     fn write32(&self, bar: Bar, offset: u64, value: u32) {
-        self.post(Posted {
-            bar,
-            offset,
-            value: value.into(),
-            len: 4,
-        });
+        self.post(Posted { bar, offset, value: value.into(), len: 4 });
     }
 
     fn write64(&self, bar: Bar, offset: u64, value: u64) {
-        self.post(Posted {
-            bar,
-            offset,
-            value,
-            len: 8,
-        });
+        self.post(Posted { bar, offset, value, len: 8 });
     }
 
     fn store(&self, bar: Bar, offset: u64, quadwords: &[u64]) {
@@ -316,13 +283,7 @@ impl<D: Device + 'static> Transport for Sim<D> {
         let region = dma::allocate(len_bytes)?;
         let len = region.size() as u64;
         let iova = self.iommu.next.fetch_add(len + 4096, Ordering::Relaxed);
-        self.iommu.lock().insert(
-            iova,
-            Mapping {
-                region: region.clone(),
-                access,
-            },
-        );
+        self.iommu.lock().insert(iova, Mapping { region: region.clone(), access });
         Ok(DmaBuffer::new(region, Iova(iova), self.iommu.clone()))
     }
 
@@ -346,10 +307,7 @@ impl<D: Device + 'static> Transport for Sim<D> {
     fn enable_interrupts(&self, count: u16) -> Result<(), Error> {
         if usize::from(count) > MAX_VECTORS {
             let what = format!("{count} interrupt vectors wanted, MSI-X has {MAX_VECTORS} here");
-            return Err(Error::Transport {
-                name: self.name(),
-                what,
-            });
+            return Err(Error::Transport { name: self.name(), what });
         }
         let mut slot = self.lock();
         self.deliver(&mut slot);
@@ -371,16 +329,10 @@ impl<D: Device + 'static> Transport for Sim<D> {
     }
 
     fn wait_interrupt(&self, vector: u16, deadline: Instant) -> Result<bool, Error> {
-        let fired = self
-            .fired
-            .get(usize::from(vector))
-            .filter(|_| vector < self.lock().vectors);
+        let fired = self.fired.get(usize::from(vector)).filter(|_| vector < self.lock().vectors);
         let Some(fired) = fired else {
             let what = format!("interrupt vector {vector} is not enabled");
-            return Err(Error::Transport {
-                name: self.name(),
-                what,
-            });
+            return Err(Error::Transport { name: self.name(), what });
         };
         loop {
             if fired.swap(false, Ordering::Acquire) {
@@ -426,10 +378,7 @@ mod tests {
         fn configure(&mut self, _: FunctionConfig) {}
         fn reset(&mut self) {}
         fn step(&mut self, _: &mut dyn Host, _: u32) -> bool {
-            assert!(
-                std::mem::replace(&mut self.0, true),
-                "the first step panics"
-            );
+            assert!(std::mem::replace(&mut self.0, true), "the first step panics");
             false
         }
     }

@@ -50,15 +50,9 @@ impl Algorithm {
     /// Forgets the key and keeps the rest.
     pub(crate) fn without_key(&self) -> Self {
         match self {
-            Self::Aead(Aead {
-                name,
-                icv_bits,
-                key: _,
-            }) => Self::Aead(Aead {
-                name: name.clone(),
-                key: Secret::default(),
-                icv_bits: *icv_bits,
-            }),
+            Self::Aead(Aead { name, icv_bits, key: _ }) => {
+                Self::Aead(Aead { name: name.clone(), key: Secret::default(), icv_bits: *icv_bits })
+            }
             other => other.clone(),
         }
     }
@@ -98,22 +92,14 @@ impl Aead {
             let left = rest.len();
             return Err(Flaw::Key { bits, left }.at(length.offset));
         }
-        Ok(Self {
-            name,
-            key: Secret::new(rest.data),
-            icv_bits: icv.u32(WHAT)?,
-        })
+        Ok(Self { name, key: Secret::new(rest.data), icv_bits: icv.u32(WHAT)? })
     }
 }
 
 /// Reads the name at the front of any `xfrm_algo*`.
 pub(crate) fn name<'a>(value: Bytes<'a>, what: &'static str) -> Result<(String, Bytes<'a>), Fault> {
     let (field, rest) = value.split(NAME, what)?;
-    let end = field
-        .data
-        .iter()
-        .position(|byte| *byte == 0)
-        .unwrap_or(NAME);
+    let end = field.data.iter().position(|byte| *byte == 0).unwrap_or(NAME);
     match str::from_utf8(&field.data[..end]) {
         Ok(text) if !text.chars().any(char::is_control) => Ok((text.to_owned(), rest)),
         // Kept out of messages and terminals: nobody knows what it is.

@@ -32,10 +32,7 @@ impl<'a> Attributes<'a> {
     ///
     /// That is how the kernel reads a dump request.
     pub(crate) fn last_readable(self, kind: u16) -> Option<Bytes<'a>> {
-        self.map_while(Result::ok)
-            .filter(|attr| attr.kind == kind)
-            .last()
-            .map(|attr| attr.value)
+        self.map_while(Result::ok).filter(|attr| attr.kind == kind).last().map(|attr| attr.value)
     }
 }
 
@@ -60,10 +57,7 @@ impl<'a> Iterator for Attributes<'a> {
         // The last attribute's padding may be absent.
         let next = end.next_multiple_of(4).min(left);
         self.rest = Bytes::new(&data[next..], offset + next);
-        Some(Ok(Attribute {
-            kind,
-            value: Bytes::new(&data[HEADER..end], offset + HEADER),
-        }))
+        Some(Ok(Attribute { kind, value: Bytes::new(&data[HEADER..end], offset + HEADER) }))
     }
 }
 
@@ -79,10 +73,7 @@ mod tests {
 
     #[test]
     fn last_padding_may_be_absent() {
-        assert_eq!(
-            kinds(&[5, 0, 33, 0, 1, 0, 0, 0, 5, 0, 7, 0, 2]),
-            [Ok((33, 1)), Ok((7, 1))]
-        );
+        assert_eq!(kinds(&[5, 0, 33, 0, 1, 0, 0, 0, 5, 0, 7, 0, 2]), [Ok((33, 1)), Ok((7, 1))]);
     }
 
     #[test]

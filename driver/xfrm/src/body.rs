@@ -144,13 +144,7 @@ impl DelSa {
     pub(crate) fn parse(body: Bytes<'_>) -> Result<Self, Fault> {
         let (id, _, attributes) = SaId::parse(body)?;
         let extras = Extras::parse(attributes)?;
-        Ok(Self {
-            id: SaId {
-                mark: extras.mark,
-                ..id
-            },
-            last: extras.replay,
-        })
+        Ok(Self { id: SaId { mark: extras.mark, ..id }, last: extras.replay })
     }
 }
 
@@ -162,15 +156,8 @@ impl Expire {
         let (_, rest) = body.split(XFRM_USER_SA_INFO_LEN, WHAT)?;
         let (hard, attributes) = rest.split(8, WHAT)?;
         let extras = Extras::parse(attributes)?;
-        let id = SaId {
-            mark: extras.mark,
-            ..info.id
-        };
-        Ok(Self {
-            id,
-            src: info.src,
-            hard: hard.u8(WHAT)? != 0,
-        })
+        let id = SaId { mark: extras.mark, ..info.id };
+        Ok(Self { id, src: info.src, hard: hard.u8(WHAT)? != 0 })
     }
 }
 
@@ -182,10 +169,7 @@ impl Ae {
         let src = address(&raw.saddr, family, body.offset + 20)?;
         let extras = Extras::parse(attributes)?;
         Ok(Self {
-            id: SaId {
-                mark: extras.mark,
-                ..id
-            },
+            id: SaId { mark: extras.mark, ..id },
             src,
             flags: raw.flags,
             reqid: raw.reqid,
@@ -202,20 +186,14 @@ impl Mapping {
         let (raw, _) = body.fixed(XFRM_USER_MAPPING_LEN, "xfrm_user_mapping", parse)?;
         let old = address(&raw.old_saddr, family, body.offset + 20)?;
         let new = address(&raw.new_saddr, family, body.offset + 20)?;
-        Ok(Self {
-            id,
-            old: (old, raw.old_sport),
-            new: (new, raw.new_sport),
-        })
+        Ok(Self { id, old: (old, raw.old_sport), new: (new, raw.new_sport) })
     }
 }
 
 impl GetSa {
     pub(crate) fn parse(body: Bytes<'_>, dump: bool) -> Result<Self, Fault> {
         if dump {
-            Ok(Self::Dump {
-                limited: is_limited(body),
-            })
+            Ok(Self::Dump { limited: is_limited(body) })
         } else {
             Ok(Self::One(SaId::parse(body)?.0))
         }
@@ -240,10 +218,7 @@ fn is_limited(body: Bytes<'_>) -> bool {
 /// An ALLOCSPI request: an SA's fixed part, then the range for the SPI.
 pub(crate) fn alloc_spi(body: Bytes<'_>) -> Result<Body, Fault> {
     let (info, _) = Info::parse(body)?;
-    Ok(Body::AllocSpi {
-        dst: info.id.dst,
-        proto: info.id.proto,
-    })
+    Ok(Body::AllocSpi { dst: info.id.dst, proto: info.id.proto })
 }
 
 /// A DELPOLICY: `xfrm_userpolicy_id`, which tells nothing about SAs, and attributes.

@@ -25,10 +25,9 @@ impl<'a> Bytes<'a> {
         what: &'static str,
     ) -> Result<(Bytes<'a>, Bytes<'a>), Fault> {
         match self.data.split_at_checked(need) {
-            Some((head, tail)) => Ok((
-                Bytes::new(head, self.offset),
-                Bytes::new(tail, self.offset + need),
-            )),
+            Some((head, tail)) => {
+                Ok((Bytes::new(head, self.offset), Bytes::new(tail, self.offset + need)))
+            }
             None => Err(self.short(need, what)),
         }
     }
@@ -48,10 +47,7 @@ impl<'a> Bytes<'a> {
     }
 
     pub(crate) fn u8(self, what: &'static str) -> Result<u8, Fault> {
-        self.data
-            .first()
-            .copied()
-            .ok_or_else(|| self.short(1, what))
+        self.data.first().copied().ok_or_else(|| self.short(1, what))
     }
 
     pub(crate) fn u16(self, what: &'static str) -> Result<u16, Fault> {
@@ -65,11 +61,6 @@ impl<'a> Bytes<'a> {
     }
 
     fn short(self, need: usize, what: &'static str) -> Fault {
-        Flaw::Short {
-            what,
-            need,
-            left: self.data.len(),
-        }
-        .at(self.offset)
+        Flaw::Short { what, need, left: self.data.len() }.at(self.offset)
     }
 }

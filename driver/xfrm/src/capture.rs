@@ -41,10 +41,7 @@ impl Capture {
     /// After an error the iterator is at its end.
     pub fn packets(&self) -> Packets<'_> {
         // The header was good when the capture was made, so it is still.
-        Packets {
-            data: &self.data,
-            cursor: self.cursor.rewound(),
-        }
+        Packets { data: &self.data, cursor: self.cursor.rewound() }
     }
 
     fn read_sized(mut from: impl Read, expected: usize) -> Result<Self, Error> {
@@ -82,9 +79,7 @@ impl Source for Capture {
 /// Shows no bytes: they hold keys.
 impl fmt::Debug for Capture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Capture")
-            .field("length", &self.data.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Capture").field("length", &self.data.len()).finish_non_exhaustive()
     }
 }
 
@@ -97,10 +92,7 @@ pub struct Packets<'a> {
 impl<'a> Packets<'a> {
     /// Reads a capture from borrowed bytes, which stay the caller's to wipe.
     pub fn over(data: &'a [u8]) -> Result<Self, Error> {
-        Ok(Self {
-            data,
-            cursor: Cursor::new(data)?,
-        })
+        Ok(Self { data, cursor: Cursor::new(data)? })
     }
 }
 

@@ -44,39 +44,23 @@ impl Cursor {
             Some(0x0a0d_0d0a) => (Format::Pcapng(Section::default()), 0),
             Some(0xa1b2_c3d4 | 0xa1b2_3c4d) => (pcap_format(data)?, PCAP_HEADER),
             Some(0xd4c3_b2a1 | 0x4d3c_b2a1) => {
-                return Err(Error::BigEndian {
-                    packet: 1,
-                    offset: 0,
-                });
+                return Err(Error::BigEndian { packet: 1, offset: 0 });
             }
             Some(_) => return Err(Error::NotACapture),
             None => return Err(header_cut(data)),
         };
-        Ok(Self {
-            at,
-            packets: 0,
-            failed: false,
-            format,
-        })
+        Ok(Self { at, packets: 0, failed: false, format })
     }
 
     /// The same capture from its beginning.
     pub(crate) fn rewound(&self) -> Self {
         let (format, at) = match &self.format {
-            Format::Pcap { nanoseconds } => (
-                Format::Pcap {
-                    nanoseconds: *nanoseconds,
-                },
-                PCAP_HEADER,
-            ),
+            Format::Pcap { nanoseconds } => {
+                (Format::Pcap { nanoseconds: *nanoseconds }, PCAP_HEADER)
+            }
             Format::Pcapng(_) => (Format::Pcapng(Section::default()), 0),
         };
-        Self {
-            at,
-            packets: 0,
-            failed: false,
-            format,
-        }
+        Self { at, packets: 0, failed: false, format }
     }
 
     pub(crate) fn ended(&self, data: &[u8]) -> bool {
@@ -106,11 +90,7 @@ impl Cursor {
                 Err(trouble) => {
                     self.failed = true;
                     // The record that failed was counted only if its packet was looked into.
-                    let packet = if self.at == begin {
-                        self.packets + 1
-                    } else {
-                        self.packets
-                    };
+                    let packet = if self.at == begin { self.packets + 1 } else { self.packets };
                     return Some(Err(trouble.into_error(packet, begin as u64)));
                 }
             }
@@ -151,11 +131,7 @@ impl From<Damage> for Trouble {
 impl Trouble {
     fn into_error(self, packet: u64, offset: u64) -> Error {
         match self {
-            Self::Damage(damage) => Error::Record {
-                packet,
-                offset,
-                damage,
-            },
+            Self::Damage(damage) => Error::Record { packet, offset, damage },
             Self::BigEndian => Error::BigEndian { packet, offset },
         }
     }
@@ -164,11 +140,7 @@ impl Trouble {
 fn header_cut(data: &[u8]) -> Error {
     let beginnings = [0x0a0d_0d0a_u32, 0xa1b2_c3d4, 0xa1b2_3c4d].map(u32::to_le_bytes);
     if beginnings.iter().any(|magic| magic.starts_with(data)) {
-        Error::Record {
-            packet: 1,
-            offset: data.len() as u64,
-            damage: Damage::HeaderCut,
-        }
+        Error::Record { packet: 1, offset: data.len() as u64, damage: Damage::HeaderCut }
     } else {
         Error::NotACapture
     }
@@ -181,17 +153,11 @@ fn pcap_format(data: &[u8]) -> Result<Format, Error> {
     if found != NETLINK {
         return Err(Error::LinkType { found });
     }
-    Ok(Format::Pcap {
-        nanoseconds: header.is_nanosecond_precision(),
-    })
+    Ok(Format::Pcap { nanoseconds: header.is_nanosecond_precision() })
 }
 
 fn header_cut_at(offset: usize) -> Error {
-    Error::Record {
-        packet: 1,
-        offset: offset as u64,
-        damage: Damage::HeaderCut,
-    }
+    Error::Record { packet: 1, offset: offset as u64, damage: Damage::HeaderCut }
 }
 
 fn pcap_record(rest: &[u8], nanoseconds: bool) -> Result<Step<'_>, Trouble> {
@@ -203,34 +169,18 @@ fn pcap_record(rest: &[u8], nanoseconds: bool) -> Result<Step<'_>, Trouble> {
     };
     let fraction = u64::from(record.ts_usec) * if nanoseconds { 1 } else { 1000 };
     let timestamp = Duration::from_secs(record.ts_sec.into()) + Duration::from_nanos(fraction);
-    let raw = Raw {
-        data: record.data,
-        offset: PCAP_RECORD,
-        original: record.origlen,
-        timestamp,
-    };
-    Ok(Step {
-        length: rest.len() - tail.len(),
-        is_packet: true,
-        raw: Some(raw),
-    })
+    let raw = Raw { data: record.data, offset: PCAP_RECORD, original: record.origlen, timestamp };
+    Ok(Step { length: rest.len() - tail.len(), is_packet: true, raw: Some(raw) })
 }
 
 /// Takes nlmon's header off. `begin` is where the record begins in the file.
 fn uncook(number: u64, begin: usize, raw: Raw<'_>) -> Result<Packet<'_>, Trouble> {
     let captured = raw.data.len() as u32;
     if captured < raw.original {
-        return Err(Damage::Snapped {
-            captured,
-            original: raw.original,
-        }
-        .into());
+        return Err(Damage::Snapped { captured, original: raw.original }.into());
     }
     let Some((header, data)) = raw.data.split_first_chunk::<COOKED>() else {
-        return Err(Damage::NoNetlinkHeader {
-            length: raw.data.len(),
-        }
-        .into());
+        return Err(Damage::NoNetlinkHeader { length: raw.data.len() }.into());
     };
     Ok(Packet {
         number,

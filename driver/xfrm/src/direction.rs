@@ -83,19 +83,8 @@ impl Evidence {
         template: &Template,
         selector: Option<Selector>,
     ) {
-        let Template {
-            src,
-            dst,
-            proto,
-            mode,
-            reqid,
-        } = *template;
-        let clue = Clue {
-            direction,
-            proto,
-            mode,
-            reqid,
-        };
+        let Template { src, dst, proto, mode, reqid } = *template;
+        let clue = Clue { direction, proto, mode, reqid };
         let src = meant(src, selector.map(|selector| selector.src));
         let dst = meant(dst, selector.map(|selector| selector.dst));
         let local = match direction {
@@ -106,10 +95,7 @@ impl Evidence {
             self.derived.insert(local.address);
         }
         if src.is_host() && dst.is_host() {
-            self.exact
-                .entry((src.address, dst.address))
-                .or_default()
-                .push(clue);
+            self.exact.entry((src.address, dst.address)).or_default().push(clue);
         } else {
             self.ranges.push((Selector { src, dst }, clue));
         }
@@ -126,30 +112,17 @@ impl Evidence {
             addresses.src.contains(sa.src) && addresses.dst.contains(sa.id.dst)
         });
         let mut votes = Votes::default();
-        for clue in exact
-            .chain(ranges.map(|(_, clue)| clue))
-            .filter(|clue| clue.fits(sa))
-        {
+        for clue in exact.chain(ranges.map(|(_, clue)| clue)).filter(|clue| clue.fits(sa)) {
             votes.add(clue.direction);
         }
         // Contradicting policies settle nothing, but what the user says is no guess.
         match votes {
-            Votes {
-                inn: true,
-                out: false,
-            } => Some(Direction::In),
-            Votes {
-                inn: false,
-                out: true,
-            } => Some(Direction::Out),
-            Votes {
-                inn: true,
-                out: true,
-            } => by_locals(&self.given, sa),
-            Votes {
-                inn: false,
-                out: false,
-            } => by_locals(&self.derived, sa).or_else(|| by_locals(&self.given, sa)),
+            Votes { inn: true, out: false } => Some(Direction::In),
+            Votes { inn: false, out: true } => Some(Direction::Out),
+            Votes { inn: true, out: true } => by_locals(&self.given, sa),
+            Votes { inn: false, out: false } => {
+                by_locals(&self.derived, sa).or_else(|| by_locals(&self.given, sa))
+            }
         }
     }
 }

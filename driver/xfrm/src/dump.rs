@@ -79,10 +79,7 @@ impl Dumps {
         dump.listed.insert(id);
         !dump.gone.contains(&id)
             && (dump.alive.contains(&id)
-                || !dump
-                    .flushed
-                    .iter()
-                    .any(|wanted| protocol_matches(id.proto, *wanted)))
+                || !dump.flushed.iter().any(|wanted| protocol_matches(id.proto, *wanted)))
     }
 
     /// A policy in a dump.
@@ -130,10 +127,8 @@ impl Dumps {
         let position = self.ended_by(header)?;
         let dump = self.running.remove(position);
         let complete = !dump.partial && code >= 0 && !header.is_incomplete();
-        (complete && dump.what == What::Sas).then_some(Survivors {
-            listed: dump.listed,
-            alive: dump.alive,
-        })
+        (complete && dump.what == What::Sas)
+            .then_some(Survivors { listed: dump.listed, alive: dump.alive })
     }
 
     /// Which dump an NLMSG_DONE ends. An empty dump has no other reply.
@@ -177,10 +172,7 @@ impl Dumps {
         let Some(first) = similar.next() else { return };
         let alike = (first.what, first.partial);
         if !similar.all(|dump| (dump.what, dump.partial) == alike) {
-            self.running
-                .iter_mut()
-                .filter(|dump| open(dump))
-                .for_each(|dump| dump.partial = true);
+            self.running.iter_mut().filter(|dump| open(dump)).for_each(|dump| dump.partial = true);
         }
     }
 

@@ -49,18 +49,13 @@ impl Duplicates {
         if self.recent.len() == WINDOW {
             self.recent.pop_front();
         }
-        self.recent.push_back(Seen {
-            digest: message.digest,
-            header: message.header,
-            about,
-        });
+        self.recent.push_back(Seen { digest: message.digest, header: message.header, about });
         false
     }
 
     /// A request: an event that answers it is new, even if it looks like an earlier one.
     pub(crate) fn request(&mut self, header: Header) {
-        self.recent
-            .retain(|seen| (seen.header.seq, seen.header.pid) != (header.seq, header.pid));
+        self.recent.retain(|seen| (seen.header.seq, seen.header.pid) != (header.seq, header.pid));
     }
 }
 

@@ -46,10 +46,7 @@ impl Extras {
                 XFRMA_MARK => {
                     let parse = netlink_packet_xfrm::Mark::parse;
                     let (mark, _) = value.fixed(XFRM_MARK_LEN, "xfrm_mark", parse)?;
-                    extras.mark = Mark {
-                        v: mark.value,
-                        m: mark.mask,
-                    };
+                    extras.mark = Mark { v: mark.value, m: mark.mask };
                 }
                 XFRMA_SA_DIR => extras.direction = direction(value)?,
                 XFRMA_ALG_AEAD => aead = Some(Aead::parse(value)?),
@@ -94,18 +91,11 @@ fn direction(value: Bytes<'_>) -> Result<Option<Direction>, Fault> {
 fn encap(value: Bytes<'_>) -> Result<Encap, Fault> {
     let parse = EncapTmpl::parse;
     let (encap, _) = value.fixed(XFRM_ENCAP_TMPL_LEN, "xfrm_encap_tmpl", parse)?;
-    Ok(Encap {
-        kind: encap.encap_type,
-        sport: encap.encap_sport,
-        dport: encap.encap_dport,
-    })
+    Ok(Encap { kind: encap.encap_type, sport: encap.encap_sport, dport: encap.encap_dport })
 }
 
 fn offload(value: Bytes<'_>) -> Result<Offload, Fault> {
     let parse = UserOffloadDev::parse;
     let (offload, _) = value.fixed(XFRM_USER_OFFLOAD_DEV_LEN, "xfrm_user_offload", parse)?;
-    Ok(Offload {
-        ifindex: offload.ifindex,
-        flags: offload.flags,
-    })
+    Ok(Offload { ifindex: offload.ifindex, flags: offload.flags })
 }

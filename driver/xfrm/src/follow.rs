@@ -81,9 +81,7 @@ impl Follower {
 
     /// Applies the next message.
     pub fn apply(&mut self, message: &Message, sink: &mut dyn Sink) -> Result<(), SinkError> {
-        let outcome = self
-            .dispatch(message, sink)
-            .and_then(|()| self.weigh_held(sink));
+        let outcome = self.dispatch(message, sink).and_then(|()| self.weigh_held(sink));
         if outcome.is_err() {
             self.resync = Some(SINK_FAILED);
         }

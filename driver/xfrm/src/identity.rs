@@ -43,28 +43,13 @@ impl SaId {
         let (id, rest) = body.fixed(XFRM_USER_SA_ID_LEN, "xfrm_usersa_id", UserSaId::parse)?;
         // The family lies behind address and SPI.
         let dst = address(&id.daddr, id.family, body.offset + 20)?;
-        Ok((
-            Self {
-                dst,
-                spi: id.spi,
-                proto: id.proto,
-                mark: Mark::default(),
-            },
-            id.family,
-            rest,
-        ))
+        Ok((Self { dst, spi: id.spi, proto: id.proto, mark: Mark::default() }, id.family, rest))
     }
 }
 
 impl fmt::Display for SaId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {:#010x} to {}",
-            protocol_name(self.proto),
-            self.spi,
-            self.dst
-        )?;
+        write!(f, "{} {:#010x} to {}", protocol_name(self.proto), self.spi, self.dst)?;
         match self.mark {
             Mark { v: 0, m: 0 } => Ok(()),
             Mark { v, m } => write!(f, " mark {v:#x}/{m:#x}"),
@@ -183,12 +168,7 @@ mod tests {
     #[test]
     fn names() {
         let mark = Mark { v: 0x10, m: 0xff };
-        let id = SaId {
-            dst: Ipv4Addr::LOCALHOST.into(),
-            spi: 0x1b01,
-            proto: AH,
-            mark,
-        };
+        let id = SaId { dst: Ipv4Addr::LOCALHOST.into(), spi: 0x1b01, proto: AH, mark };
         assert_eq!(id.to_string(), "ah 0x00001b01 to 127.0.0.1 mark 0x10/0xff");
         assert_eq!(protocol_name(43), "43");
         assert_eq!(Mode::from(4).to_string(), "beet");

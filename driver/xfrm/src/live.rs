@@ -51,10 +51,7 @@ pub struct LiveOptions {
 
 impl Default for LiveOptions {
     fn default() -> Self {
-        Self {
-            receive_buffer: 8 << 20,
-            deadline: Duration::from_secs(1),
-        }
+        Self { receive_buffer: 8 << 20, deadline: Duration::from_secs(1) }
     }
 }
 
@@ -93,13 +90,9 @@ impl Live {
         sized.map_err(|errno| cannot("set the receive buffer's size")(errno.into()))?;
         let address = socket.bind_auto().map_err(cannot("bind it"))?;
         // Errors then leave the request out, which could hold keys.
-        socket
-            .set_cap_ack(true)
-            .map_err(cannot("shorten the answers"))?;
+        socket.set_cap_ack(true).map_err(cannot("shorten the answers"))?;
         for group in GROUPS {
-            socket
-                .add_membership(group)
-                .map_err(cannot("join the XFRM multicast groups"))?;
+            socket.add_membership(group).map_err(cannot("join the XFRM multicast groups"))?;
         }
         Ok(Self {
             socket,
@@ -135,10 +128,7 @@ impl Live {
     fn wait(&self, until: Instant, now: Instant) -> Result<bool, Error> {
         let until = self.redump.due().map_or(until, |due| due.min(until));
         let left = until.saturating_duration_since(now).min(HOUR);
-        let left = Timespec {
-            tv_sec: left.as_secs() as i64,
-            tv_nsec: left.subsec_nanos().into(),
-        };
+        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
         match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&left)) {
             Ok(ready) => Ok(ready > 0),
             Err(Errno::INTR) => Ok(false),
@@ -172,9 +162,7 @@ impl Live {
     fn advance(&mut self) -> Result<Ready, Error> {
         let begin = Instant::now();
         // A deadline beyond the end of time is an hour here, and the caller asks again.
-        let until = begin
-            .checked_add(self.options.deadline)
-            .unwrap_or(begin + HOUR);
+        let until = begin.checked_add(self.options.deadline).unwrap_or(begin + HOUR);
         loop {
             // The buffer may hold keys of the last packet, longer than the next one.
             self.buffer[..self.filled].zeroize();
@@ -242,9 +230,7 @@ impl Source for Live {
 
 impl fmt::Debug for Live {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Live")
-            .field("packets", &self.packets)
-            .finish_non_exhaustive()
+        f.debug_struct("Live").field("packets", &self.packets).finish_non_exhaustive()
     }
 }
 
@@ -278,10 +264,7 @@ mod tests {
     /// where it has, the first packet is the own request and the socket stays alive.
     #[test]
     fn opens_or_says_why_not() {
-        let options = LiveOptions {
-            deadline: Duration::from_millis(10),
-            ..Default::default()
-        };
+        let options = LiveOptions { deadline: Duration::from_millis(10), ..Default::default() };
         match Live::open(options) {
             Ok(mut live) => {
                 let first = live.next().unwrap().unwrap();
@@ -290,10 +273,7 @@ mod tests {
                 assert!(!live.ended());
             }
             Err(error @ Error::Socket { .. }) => {
-                assert!(
-                    error.to_string().starts_with("netlink socket: cannot "),
-                    "{error}"
-                );
+                assert!(error.to_string().starts_with("netlink socket: cannot "), "{error}");
             }
             Err(error) => panic!("{error}"),
         }

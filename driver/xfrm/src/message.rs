@@ -98,12 +98,7 @@ impl Message {
         };
         let mut hasher = DefaultHasher::new();
         hasher.write(message.data);
-        Ok(Self {
-            header,
-            offset: message.offset,
-            body,
-            digest: hasher.finish(),
-        })
+        Ok(Self { header, offset: message.offset, body, digest: hasher.finish() })
     }
 }
 
@@ -112,9 +107,7 @@ fn parse_body(header: Header, content: Bytes<'_>) -> Result<Body, Fault> {
     Ok(match header.kind {
         XFRM_MSG_NEWSA | XFRM_MSG_UPDSA => Body::Sa(Box::new(Sa::parse(content)?)),
         XFRM_MSG_DELSA => Body::DelSa(DelSa::parse(content)?),
-        XFRM_MSG_FLUSHSA => Body::Flush {
-            proto: content.u8("xfrm_usersa_flush")?,
-        },
+        XFRM_MSG_FLUSHSA => Body::Flush { proto: content.u8("xfrm_usersa_flush")? },
         XFRM_MSG_EXPIRE => Body::Expire(Expire::parse(content)?),
         XFRM_MSG_NEWAE => Body::Ae(Ae::parse(content)?),
         XFRM_MSG_NEWPOLICY | XFRM_MSG_UPDPOLICY => Body::Policy(Policy::parse(content, 0)?),
@@ -126,25 +119,15 @@ fn parse_body(header: Header, content: Bytes<'_>) -> Result<Body, Fault> {
         XFRM_MSG_MIGRATE => Body::Migrate,
         XFRM_MSG_GETSA if request => Body::GetSa(GetSa::parse(content, header.is_dump_request())?),
         XFRM_MSG_ALLOCSPI if request => body::alloc_spi(content)?,
-        XFRM_MSG_GETPOLICY if request => Body::GetPolicy {
-            dump: header.is_dump_request(),
-        },
+        XFRM_MSG_GETPOLICY if request => Body::GetPolicy { dump: header.is_dump_request() },
         XFRM_MSG_GETAE if request => Body::GetAe(SaId::parse(content)?.0),
         // Old kernels end a dump without a code.
         NLMSG_DONE if content.len() < 4 => Body::Done { code: 0 },
-        NLMSG_DONE => Body::Done {
-            code: content.u32("the code of NLMSG_DONE")? as i32,
-        },
+        NLMSG_DONE => Body::Done { code: content.u32("the code of NLMSG_DONE")? as i32 },
         NLMSG_ERROR => {
             let code = content.u32("the code of NLMSG_ERROR")? as i32;
-            let of = content
-                .split(8, "")
-                .ok()
-                .and_then(|(_, rest)| rest.u16("").ok());
-            Body::Error {
-                code,
-                of: of.unwrap_or(0),
-            }
+            let of = content.split(8, "").ok().and_then(|(_, rest)| rest.u16("").ok());
+            Body::Error { code, of: of.unwrap_or(0) }
         }
         NLMSG_OVERRUN => Body::Overrun,
         other => Body::Other(other),
@@ -162,12 +145,7 @@ pub struct Messages<'a> {
 
 impl<'a> Messages<'a> {
     pub(crate) fn new(packet: u64, offset: u64, data: &'a [u8]) -> Self {
-        Self {
-            packet,
-            offset,
-            rest: Bytes::new(data, 0),
-            after_request: false,
-        }
+        Self { packet, offset, rest: Bytes::new(data, 0), after_request: false }
     }
 
     /// Cuts the next message off, its padding included.
@@ -224,11 +202,7 @@ impl Iterator for Messages<'_> {
             }
             Err(fault) => {
                 self.finish();
-                Some(Err(Error::Message {
-                    packet: self.packet,
-                    offset: self.offset,
-                    fault,
-                }))
+                Some(Err(Error::Message { packet: self.packet, offset: self.offset, fault }))
             }
         }
     }
@@ -237,8 +211,6 @@ impl Iterator for Messages<'_> {
 /// Shows no bytes: they may hold keys.
 impl std::fmt::Debug for Messages<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Messages")
-            .field("packet", &self.packet)
-            .finish_non_exhaustive()
+        f.debug_struct("Messages").field("packet", &self.packet).finish_non_exhaustive()
     }
 }

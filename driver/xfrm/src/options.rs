@@ -13,9 +13,6 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            locals: Vec::new(),
-            use_dumps: true,
-        }
+        Self { locals: Vec::new(), use_dumps: true }
     }
 }

@@ -27,11 +27,7 @@ pub struct Packet<'a> {
 impl<'a> Packet<'a> {
     /// The packet's netlink messages; none if it is not of the XFRM family.
     pub fn messages(&self) -> Messages<'a> {
-        let data = if self.family == NETLINK_XFRM {
-            self.data
-        } else {
-            &[]
-        };
+        let data = if self.family == NETLINK_XFRM { self.data } else { &[] };
         Messages::new(self.number, self.offset, data)
     }
 }

@@ -47,11 +47,7 @@ impl Section {
     pub(crate) fn block<'a>(&mut self, rest: &'a [u8]) -> Result<Step<'a>, Trouble> {
         let left = rest.len() as u64;
         let Some((header, _)) = rest.split_first_chunk::<SMALLEST_BLOCK>() else {
-            return Err(Damage::Cut {
-                need: SMALLEST_BLOCK as u64,
-                left,
-            }
-            .into());
+            return Err(Damage::Cut { need: SMALLEST_BLOCK as u64, left }.into());
         };
         let kind = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
         let damaged = Trouble::from(Damage::Block { kind });
@@ -69,21 +65,13 @@ impl Section {
             return Err(damaged);
         }
         let Some(block) = rest.get(..size) else {
-            return Err(Damage::Cut {
-                need: length.into(),
-                left,
-            }
-            .into());
+            return Err(Damage::Cut { need: length.into(), left }.into());
         };
         // Readers that go backwards use the second length; here it only proves the block whole.
         if !block.ends_with(&length.to_le_bytes()) {
             return Err(damaged);
         }
-        let mut step = Step {
-            length: size,
-            is_packet: false,
-            raw: None,
-        };
+        let mut step = Step { length: size, is_packet: false, raw: None };
         match kind {
             SECTION_HEADER => self.interfaces.clear(),
             INTERFACE_DESCRIPTION => self.describe(Interface::parse(block).ok_or(damaged)?),
@@ -112,12 +100,8 @@ impl Section {
     }
 
     fn interface(&self, index: u32) -> Result<Interface, Trouble> {
-        let found = usize::try_from(index)
-            .ok()
-            .and_then(|index| self.interfaces.get(index));
-        found
-            .copied()
-            .ok_or(Trouble::Damage(Damage::UnknownInterface(index)))
+        let found = usize::try_from(index).ok().and_then(|index| self.interfaces.get(index));
+        found.copied().ok_or(Trouble::Damage(Damage::UnknownInterface(index)))
     }
 
     /// At the end of the file: the link type of a capture that has no netlink in it at all.
@@ -129,18 +113,14 @@ impl Section {
     }
 
     fn enhanced<'a>(&self, block: &'a [u8]) -> Result<Option<Raw<'a>>, Trouble> {
-        let damaged = Damage::Block {
-            kind: ENHANCED_PACKET,
-        };
+        let damaged = Damage::Block { kind: ENHANCED_PACKET };
         let (_, packet) = parse_enhancedpacketblock_le(block).map_err(|_| damaged.clone())?;
         let interface = self.interface(packet.if_id)?;
         if interface.link_type != NETLINK {
             return Ok(None);
         }
         let length = packet.packet_data().len();
-        let data = block
-            .get(ENHANCED_DATA..ENHANCED_DATA + length)
-            .ok_or(damaged)?;
+        let data = block.get(ENHANCED_DATA..ENHANCED_DATA + length).ok_or(damaged)?;
         Ok(Some(Raw {
             data,
             offset: ENHANCED_DATA,
@@ -150,9 +130,7 @@ impl Section {
     }
 
     fn simple<'a>(&self, block: &'a [u8]) -> Result<Option<Raw<'a>>, Trouble> {
-        let damaged = Damage::Block {
-            kind: SIMPLE_PACKET,
-        };
+        let damaged = Damage::Block { kind: SIMPLE_PACKET };
         let (_, packet) = parse_simplepacketblock_le(block).map_err(|_| damaged.clone())?;
         // Simple packets belong to the first interface and carry no captured length.
         let interface = self.interface(0)?;
@@ -164,16 +142,9 @@ impl Section {
             limit => packet.origlen.min(limit),
         };
         let length = packet.data.len().min(kept as usize);
-        let data = block
-            .get(SIMPLE_DATA..SIMPLE_DATA + length)
-            .ok_or(damaged)?;
+        let data = block.get(SIMPLE_DATA..SIMPLE_DATA + length).ok_or(damaged)?;
         let (offset, original, timestamp) = (SIMPLE_DATA, packet.origlen, Duration::ZERO);
-        Ok(Some(Raw {
-            data,
-            offset,
-            original,
-            timestamp,
-        }))
+        Ok(Some(Raw { data, offset, original, timestamp }))
     }
 }
 
@@ -203,9 +174,7 @@ impl Interface {
         // A resolution beyond 128 bits leaves nothing of 64-bit ticks.
         let nanos = per_second.map_or(0, |rate| ticks * NANOS / rate.max(1));
         let (seconds, rest) = (nanos / NANOS, nanos % NANOS);
-        let seconds = u64::try_from(seconds)
-            .unwrap_or(u64::MAX)
-            .saturating_add_signed(self.offset);
+        let seconds = u64::try_from(seconds).unwrap_or(u64::MAX).saturating_add_signed(self.offset);
         Duration::new(seconds, rest as u32)
     }
 }
@@ -215,13 +184,8 @@ mod tests {
     use super::*;
 
     fn time(resolution: u8, offset: i64, ticks: u64) -> Duration {
-        Interface {
-            link_type: NETLINK,
-            snap_length: 0,
-            resolution,
-            offset,
-        }
-        .time((ticks >> 32) as u32, ticks as u32)
+        Interface { link_type: NETLINK, snap_length: 0, resolution, offset }
+            .time((ticks >> 32) as u32, ticks as u32)
     }
 
     #[test]

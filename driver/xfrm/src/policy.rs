@@ -69,10 +69,7 @@ pub struct Prefix {
 impl Prefix {
     /// The prefix that holds this one address.
     pub fn host(address: IpAddr) -> Self {
-        Self {
-            address,
-            length: if address.is_ipv4() { 32 } else { 128 },
-        }
+        Self { address, length: if address.is_ipv4() { 32 } else { 128 } }
     }
 
     /// Whether it holds exactly one address.
@@ -127,9 +124,7 @@ impl Policy {
                 deleted = Some(info(attribute.value)?.0);
             }
         }
-        deleted
-            .map(|info| Self::with(&info, attributes))
-            .transpose()
+        deleted.map(|info| Self::with(&info, attributes)).transpose()
     }
 
     fn with(info: &UserPolicyInfo, attributes: Bytes<'_>) -> Result<Self, Fault> {
@@ -140,34 +135,20 @@ impl Policy {
                 templates = self::templates(attribute.value)?;
             }
         }
-        Ok(Self {
-            direction: info.direction.into(),
-            selector: selector(&info.selector),
-            templates,
-        })
+        Ok(Self { direction: info.direction.into(), selector: selector(&info.selector), templates })
     }
 }
 
 fn info(body: Bytes<'_>) -> Result<(UserPolicyInfo, Bytes<'_>), Fault> {
-    body.fixed(
-        XFRM_USER_POLICY_INFO_LEN,
-        "xfrm_userpolicy_info",
-        UserPolicyInfo::parse,
-    )
+    body.fixed(XFRM_USER_POLICY_INFO_LEN, "xfrm_userpolicy_info", UserPolicyInfo::parse)
 }
 
 fn selector(raw: &RawSelector) -> Option<Selector> {
     let src = known_address(&raw.saddr, raw.family)?;
     let dst = known_address(&raw.daddr, raw.family)?;
     Some(Selector {
-        src: Prefix {
-            address: src,
-            length: raw.prefixlen_s,
-        },
-        dst: Prefix {
-            address: dst,
-            length: raw.prefixlen_d,
-        },
+        src: Prefix { address: src, length: raw.prefixlen_s },
+        dst: Prefix { address: dst, length: raw.prefixlen_d },
     })
 }
 
@@ -182,13 +163,7 @@ fn templates(mut value: Bytes<'_>) -> Result<Vec<Template>, Fault> {
         // A template without a family cannot tell anything about addresses.
         if let (Some(src), Some(dst)) = (src, dst) {
             let mode = raw.mode.into();
-            templates.push(Template {
-                src,
-                dst,
-                proto: raw.id.proto,
-                mode,
-                reqid: raw.reqid,
-            });
+            templates.push(Template { src, dst, proto: raw.id.proto, mode, reqid: raw.reqid });
         }
     }
     Ok(templates)
@@ -199,10 +174,7 @@ mod tests {
     use super::*;
 
     fn prefix(text: &str, length: u8) -> Prefix {
-        Prefix {
-            address: text.parse().unwrap(),
-            length,
-        }
+        Prefix { address: text.parse().unwrap(), length }
     }
 
     #[test]

@@ -44,13 +44,7 @@ enum Phase {
 impl Redump {
     /// Dumps for the socket of this port, the first one at once.
     pub(crate) fn new(port: u32, now: Instant) -> Self {
-        Self {
-            port,
-            seq: 0,
-            phase: Phase::Due(now),
-            pause: PAUSE,
-            lost: false,
-        }
+        Self { port, seq: 0, phase: Phase::Due(now), pause: PAUSE, lost: false }
     }
 
     /// When [`Redump::request`] has something to do next.
@@ -100,9 +94,7 @@ impl Redump {
         }
         // The table changed under the dump, which may miss something for that.
         self.lost |= header.flags & NLM_F_DUMP_INTR != 0;
-        let code = content
-            .first_chunk()
-            .map_or(0, |code| i32::from_le_bytes(*code));
+        let code = content.first_chunk().map_or(0, |code| i32::from_le_bytes(*code));
         match header.kind {
             NLMSG_DONE if code < 0 => self.postpone(now),
             NLMSG_DONE if kind == XFRM_MSG_GETPOLICY => {
@@ -128,10 +120,7 @@ impl Redump {
     fn begin(&mut self, kind: u16, now: Instant) -> [u8; HEADER] {
         // 0 is the number of what the kernel tells without being asked.
         self.seq = self.seq.wrapping_add(1).max(1);
-        self.phase = Phase::Running {
-            kind,
-            until: now + PATIENCE,
-        };
+        self.phase = Phase::Running { kind, until: now + PATIENCE };
         let mut header = NetlinkHeader::default();
         header.length = HEADER as u32;
         header.message_type = kind;
@@ -151,12 +140,7 @@ mod tests {
     const PORT: u32 = 4711;
 
     fn head(kind: u16, seq: u32) -> Header {
-        Header {
-            kind,
-            flags: 2,
-            seq,
-            pid: PORT,
-        }
+        Header { kind, flags: 2, seq, pid: PORT }
     }
 
     #[test]
@@ -164,17 +148,11 @@ mod tests {
         let now = Instant::now();
         let mut redump = Redump::new(PORT, now);
         let policies = redump.request(now).unwrap();
-        assert_eq!(
-            policies,
-            [16, 0, 0, 0, 0x15, 0, 1, 3, 1, 0, 0, 0, 0x67, 0x12, 0, 0]
-        );
+        assert_eq!(policies, [16, 0, 0, 0, 0x15, 0, 1, 3, 1, 0, 0, 0, 0x67, 0x12, 0, 0]);
         assert_eq!(redump.request(now), None);
         assert_eq!(redump.answer(head(0x13, 1), &[], now), None);
         let sas = redump.answer(head(NLMSG_DONE, 1), &[0; 4], now).unwrap();
-        assert_eq!(
-            sas,
-            [16, 0, 0, 0, 0x12, 0, 1, 3, 2, 0, 0, 0, 0x67, 0x12, 0, 0]
-        );
+        assert_eq!(sas, [16, 0, 0, 0, 0x12, 0, 1, 3, 2, 0, 0, 0, 0x67, 0x12, 0, 0]);
         assert_eq!(redump.answer(head(NLMSG_DONE, 2), &[0; 4], now), None);
         assert_eq!(redump.due(), None);
     }
@@ -185,10 +163,7 @@ mod tests {
         let mut redump = Redump::new(PORT, now);
         redump.request(now).unwrap();
         assert_eq!(redump.answer(head(NLMSG_DONE, 9), &[0; 4], now), None);
-        let other = Header {
-            pid: 1,
-            ..head(NLMSG_DONE, 1)
-        };
+        let other = Header { pid: 1, ..head(NLMSG_DONE, 1) };
         assert_eq!(redump.answer(other, &[0; 4], now), None);
         assert_eq!(redump.due(), Some(now + PATIENCE));
     }
@@ -228,14 +203,7 @@ mod tests {
         let mut redump = Redump::new(PORT, now);
         redump.request(now).unwrap();
         redump.answer(head(NLMSG_DONE, 1), &[0; 4], now).unwrap();
-        redump.answer(
-            Header {
-                flags: 0x12,
-                ..head(0x10, 2)
-            },
-            &[],
-            now,
-        );
+        redump.answer(Header { flags: 0x12, ..head(0x10, 2) }, &[], now);
         redump.answer(head(NLMSG_DONE, 2), &[0; 4], now);
         assert_eq!(redump.due(), Some(now + PAUSE));
 

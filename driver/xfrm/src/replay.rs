@@ -19,10 +19,7 @@ pub struct Replay {
 impl Replay {
     /// The numbers of an SA without ESN.
     pub(crate) fn low(self) -> Self {
-        Self {
-            out: self.out & 0xffff_ffff,
-            inn: self.inn & 0xffff_ffff,
-        }
+        Self { out: self.out & 0xffff_ffff, inn: self.inn & 0xffff_ffff }
     }
 }
 
@@ -46,27 +43,15 @@ impl ReplayState {
         let (head, _) = value.split(24, WHAT)?;
         let word = |index: usize| head.split(index * 4, WHAT)?.1.u32(WHAT);
         let wide = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
-        let replay = Replay {
-            out: wide(word(3)?, word(1)?),
-            inn: wide(word(4)?, word(2)?),
-        };
-        Ok(Self {
-            replay,
-            window: Some(word(5)?),
-        })
+        let replay = Replay { out: wide(word(3)?, word(1)?), inn: wide(word(4)?, word(2)?) };
+        Ok(Self { replay, window: Some(word(5)?) })
     }
 
     /// Reads an `xfrm_replay_state`, which knows 32 bits only.
     pub(crate) fn parse_legacy(value: Bytes<'_>) -> Result<Self, Fault> {
         let parse = netlink_packet_xfrm::Replay::parse;
         let (raw, _) = value.fixed(XFRM_REPLAY_LEN, "xfrm_replay_state", parse)?;
-        let replay = Replay {
-            out: raw.oseq.into(),
-            inn: raw.seq.into(),
-        };
-        Ok(Self {
-            replay,
-            window: None,
-        })
+        let replay = Replay { out: raw.oseq.into(), inn: raw.seq.into() };
+        Ok(Self { replay, window: None })
     }
 }

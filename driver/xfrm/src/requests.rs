@@ -43,10 +43,7 @@ impl Requests {
         if self.pending.len() == LIMIT {
             self.pending.pop_front();
         }
-        self.pending.push_back(Pending {
-            header: message.header,
-            wants,
-        });
+        self.pending.push_back(Pending { header: message.header, wants });
     }
 
     /// Whether the message is the answer to a request, which is then settled.
@@ -55,9 +52,7 @@ impl Requests {
             from(pending.header, message.header) && pending.wants.is_met_by(message)
         };
         let position = self.pending.iter().position(answers);
-        position
-            .and_then(|position| self.pending.remove(position))
-            .is_some()
+        position.and_then(|position| self.pending.remove(position)).is_some()
     }
 
     /// An NLMSG_ERROR to a request of type `of`.

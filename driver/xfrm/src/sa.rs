@@ -77,10 +77,7 @@ impl Sa {
     /// The same SA with its key left out.
     pub fn without_key(&self) -> Self {
         // Not `..self.clone()`: that would copy the key first.
-        Self {
-            algorithm: self.algorithm.without_key(),
-            ..*self
-        }
+        Self { algorithm: self.algorithm.without_key(), ..*self }
     }
 
     /// Reads `xfrm_usersa_info` and the attributes behind it.
@@ -107,12 +104,7 @@ impl Info {
         let (raw, rest) = body.fixed(XFRM_USER_SA_INFO_LEN, "xfrm_usersa_info", parse)?;
         let dst = address(&raw.id.daddr, raw.family, body.offset + FAMILY)?;
         let src = address(&raw.saddr, raw.family, body.offset + FAMILY)?;
-        let id = SaId {
-            dst,
-            spi: raw.id.spi,
-            proto: raw.id.proto,
-            mark: Mark::default(),
-        };
+        let id = SaId { dst, spi: raw.id.spi, proto: raw.id.proto, mark: Mark::default() };
         Ok((Self { id, src, raw }, rest))
     }
 
@@ -125,10 +117,7 @@ impl Info {
             replay = replay.low();
         }
         Sa {
-            id: SaId {
-                mark: extras.mark,
-                ..id
-            },
+            id: SaId { mark: extras.mark, ..id },
             src,
             family: raw.family,
             mode: raw.mode.into(),

@@ -62,10 +62,7 @@ mod tests {
 
     #[test]
     fn debug_shows_the_length_only() {
-        assert_eq!(
-            format!("{:?}", Secret::new(&[0xab; 20])),
-            "Secret(20 bytes)"
-        );
+        assert_eq!(format!("{:?}", Secret::new(&[0xab; 20])), "Secret(20 bytes)");
     }
 
     #[test]

@@ -24,12 +24,6 @@ pub struct Skipped {
 impl Skipped {
     pub(crate) fn new(sa: &Sa, reason: impl Into<Cow<'static, str>>) -> Self {
         let proto = protocol_name(sa.id.proto);
-        Self {
-            spi: sa.id.spi,
-            proto,
-            src: sa.src,
-            dst: sa.id.dst,
-            reason: reason.into(),
-        }
+        Self { spi: sa.id.spi, proto, src: sa.src, dst: sa.id.dst, reason: reason.into() }
     }
 }

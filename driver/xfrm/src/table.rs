@@ -54,11 +54,7 @@ impl Table {
 
     /// Puts an SA in the place of what was there; its key goes unless it is held.
     pub(crate) fn put(&mut self, sa: &Sa, state: State) {
-        let kept = if state == State::Held {
-            sa.clone()
-        } else {
-            sa.without_key()
-        };
+        let kept = if state == State::Held { sa.clone() } else { sa.without_key() };
         if state == State::Held {
             self.held.insert(sa.id);
         } else {

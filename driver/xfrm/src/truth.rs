@@ -52,8 +52,7 @@ impl Follower {
             }
             Verdict::Skipped(reason) => {
                 self.retract(&sa.id, sink)?;
-                self.refused
-                    .insert(sa.id, Skipped::new(sa, Cow::Owned(reason)));
+                self.refused.insert(sa.id, Skipped::new(sa, Cow::Owned(reason)));
                 self.table.put(sa, State::Refused(direction));
             }
         }
@@ -106,11 +105,7 @@ impl Follower {
         if record.state == State::Larval || (record.sa.esn && state.window.is_none()) {
             return Ok(());
         }
-        let replay = if record.sa.esn {
-            state.replay
-        } else {
-            state.replay.low()
-        };
+        let replay = if record.sa.esn { state.replay } else { state.replay.low() };
         if record.sa.replay != replay {
             record.sa.replay = replay;
             if let State::Taken(_) = record.state {
@@ -163,22 +158,11 @@ impl Follower {
 
     /// A request may find its larval SA by a mark that the larval SA does not have itself.
     fn outgrow_larval(&mut self, sa: &Sa) {
-        self.forget_larval(
-            SaId {
-                mark: Mark::default(),
-                ..sa.id
-            },
-            &sa.id,
-        );
+        self.forget_larval(SaId { mark: Mark::default(), ..sa.id }, &sa.id);
     }
 
     fn forget_larval(&mut self, id: SaId, successor: &SaId) {
-        if id != *successor
-            && self
-                .table
-                .get(&id)
-                .is_some_and(|old| old.state == State::Larval)
-        {
+        if id != *successor && self.table.get(&id).is_some_and(|old| old.state == State::Larval) {
             self.table.remove(&id);
         }
     }
@@ -197,10 +181,7 @@ impl Follower {
             let Some(record) = self.table.get(&id) else {
                 continue;
             };
-            let direction = record
-                .sa
-                .direction
-                .or_else(|| self.evidence.direction(&record.sa));
+            let direction = record.sa.direction.or_else(|| self.evidence.direction(&record.sa));
             if let Some(direction) = direction {
                 let sa = record.sa.clone();
                 self.offer(&sa, direction, sink)?;

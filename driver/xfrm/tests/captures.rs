@@ -88,10 +88,7 @@ fn at_every_dump(
                 }
                 (0x10, 2) => listed.entry(key).or_default().push(truth::entry(raw.body)),
                 (3, _) => {
-                    let position = requested
-                        .iter()
-                        .position(|(seq, _)| *seq == raw.seq)
-                        .unwrap();
+                    let position = requested.iter().position(|(seq, _)| *seq == raw.seq).unwrap();
                     let (_, kind) = requested.remove(position);
                     if kind == 0x12 {
                         dumps += 1;
@@ -128,10 +125,7 @@ fn without_dumps_the_table_equals_every_dump_but_for_numbers_that_lag() {
             let place = format!("{} packet {packet}", file.name);
             assert_eq!(held.len(), entries.len(), "{place}");
             for (ours, theirs) in held.iter_mut().zip(&entries) {
-                assert!(
-                    ours.out <= theirs.out && ours.inn <= theirs.inn,
-                    "{place}: {ours:?}"
-                );
+                assert!(ours.out <= theirs.out && ours.inn <= theirs.inn, "{place}: {ours:?}");
                 (ours.out, ours.inn) = (theirs.out, theirs.inn);
             }
             assert_eq!(held, entries, "{place}");
@@ -145,10 +139,7 @@ fn directions_are_those_of_the_addresses() {
     for file in files() {
         let locals = file.locals();
         // Policies and XFRMA_SA_DIR alone: they may leave a direction open, but never err.
-        let alone = Options {
-            locals: Vec::new(),
-            use_dumps: false,
-        };
+        let alone = Options { locals: Vec::new(), use_dumps: false };
         for options in [alone, options(&file, true)] {
             at_every_dump(&file, options, |run, _, packet| {
                 for (sa, direction) in run.sink.table.values() {
@@ -189,11 +180,7 @@ fn events_are_counted_once() {
         let mut expected = EventCounts::default();
         let mut asked: HashSet<(u16, u32)> = HashSet::new();
         let mut last: Vec<Vec<u8>> = Vec::new();
-        for packet in file
-            .packets()
-            .map(Result::unwrap)
-            .filter(|packet| packet.family == 6)
-        {
+        for packet in file.packets().map(Result::unwrap).filter(|packet| packet.family == 6) {
             for raw in truth::raw(packet.data) {
                 if raw.flags & 1 != 0 {
                     let kind = if raw.kind == 0x16 { 0x12 } else { raw.kind };
@@ -235,11 +222,8 @@ fn events_are_counted_once() {
 fn a_capture_is_a_source_of_the_same_packets() {
     for file in files() {
         let mut capture = esnic_xfrm::Capture::open(&file.path).unwrap();
-        let numbers: Vec<_> = capture
-            .packets()
-            .map(|packet| packet.unwrap())
-            .map(|p| (p.number, p.offset))
-            .collect();
+        let numbers: Vec<_> =
+            capture.packets().map(|packet| packet.unwrap()).map(|p| (p.number, p.offset)).collect();
         let mut again = Vec::new();
         while let Some(packet) = capture.next().unwrap() {
             let begin = packet.offset as usize;
@@ -248,12 +232,7 @@ fn a_capture_is_a_source_of_the_same_packets() {
         }
         assert!(capture.ended());
         assert_eq!(numbers, again);
-        assert!(
-            numbers
-                .iter()
-                .map(|(number, _)| *number)
-                .eq(1..=numbers.len() as u64)
-        );
+        assert!(numbers.iter().map(|(number, _)| *number).eq(1..=numbers.len() as u64));
     }
 }
 

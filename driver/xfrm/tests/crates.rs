@@ -21,28 +21,20 @@ fn it_panics_on_real_dump_requests() {
     let _ = std::panic::take_hook();
     assert!(outcome.is_err());
     let real = common::files().iter().any(|file| {
-        file.messages()
-            .iter()
-            .zip(raws(file))
-            .any(|(message, (kind, flags, length))| {
-                assert_eq!(message.header.kind, kind);
-                kind == GETSA && flags == REQUEST | DUMP && length == 0
-            })
+        file.messages().iter().zip(raws(file)).any(|(message, (kind, flags, length))| {
+            assert_eq!(message.header.kind, kind);
+            kind == GETSA && flags == REQUEST | DUMP && length == 0
+        })
     });
     assert!(real);
 }
 
 fn raws(file: &common::File) -> Vec<(u16, u16, usize)> {
-    let packets = file
-        .packets()
-        .map(Result::unwrap)
-        .filter(|packet| packet.family == 6);
+    let packets = file.packets().map(Result::unwrap).filter(|packet| packet.family == 6);
     packets
         .flat_map(|packet| {
             let raws = common::truth::raw(packet.data);
-            raws.iter()
-                .map(|raw| (raw.kind, raw.flags, raw.body.len()))
-                .collect::<Vec<_>>()
+            raws.iter().map(|raw| (raw.kind, raw.flags, raw.body.len())).collect::<Vec<_>>()
         })
         .collect()
 }
@@ -56,11 +48,7 @@ fn it_shows_keys() {
 
 #[test]
 fn it_does_not_know_the_direction() {
-    let told = common::build::SaSpec {
-        dir: Some(2),
-        ..OUT
-    }
-    .added();
+    let told = common::build::SaSpec { dir: Some(2), ..OUT }.added();
     let shown = format!("{:?}", parse(0x10, &told[16..]).unwrap());
     assert!(shown.contains("Other(DefaultNla { kind: 33"), "{shown}");
 }
@@ -71,15 +59,8 @@ fn it_does_not_check_key_lengths() {
     let length = 16 + 224 + 4 + 64;
     message[length..length + 4].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(parse(0x10, &message[16..]).is_ok());
-    let error = common::build::packet(&message)
-        .messages()
-        .next()
-        .unwrap()
-        .unwrap_err();
-    let place = format!(
-        "packet 1, byte {length} of its netlink data (offset {} of",
-        40 + length
-    );
+    let error = common::build::packet(&message).messages().next().unwrap().unwrap_err();
+    let place = format!("packet 1, byte {length} of its netlink data (offset {} of", 40 + length);
     assert!(error.to_string().starts_with(&place), "{error}");
 }
 
@@ -88,10 +69,7 @@ fn it_does_not_check_key_lengths() {
 fn where_it_reads_it_agrees() {
     let mut agreed = 0;
     for file in common::files() {
-        let packets = file
-            .packets()
-            .map(Result::unwrap)
-            .filter(|packet| packet.family == 6);
+        let packets = file.packets().map(Result::unwrap).filter(|packet| packet.family == 6);
         for packet in packets {
             let messages = packet.messages().map(Result::unwrap);
             for (ours, raw) in messages.zip(common::truth::raw(packet.data)) {
@@ -108,13 +86,7 @@ fn where_it_reads_it_agrees() {
                         let info = theirs.user_sa_info;
                         assert_eq!(
                             (sa.id.spi, sa.id.proto, sa.reqid, sa.flags, sa.family),
-                            (
-                                info.id.spi,
-                                info.id.proto,
-                                info.reqid,
-                                info.flags,
-                                info.family
-                            )
+                            (info.id.spi, info.id.proto, info.reqid, info.flags, info.family)
                         );
                         agreed += 1;
                     }

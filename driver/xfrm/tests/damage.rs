@@ -14,10 +14,7 @@ fn follow(data: &[u8], options: Options) -> (BTreeMap<SaId, (Sa, Direction)>, Op
     let mut sink = Recorder::default();
     let outcome = Packets::over(data).and_then(|packets| {
         for packet in packets.flatten() {
-            packet
-                .messages()
-                .flatten()
-                .for_each(|message| follower.learn_policies(&message));
+            packet.messages().flatten().for_each(|message| follower.learn_policies(&message));
         }
         for packet in Packets::over(data)? {
             for message in packet?.messages() {
@@ -33,9 +30,7 @@ fn follow(data: &[u8], options: Options) -> (BTreeMap<SaId, (Sa, Direction)>, Op
 /// Where a capture's records begin, and its end.
 fn boundaries(file: &File) -> Vec<usize> {
     let header = 16 + 16;
-    let begins = file
-        .packets()
-        .map(|packet| packet.unwrap().offset as usize - header);
+    let begins = file.packets().map(|packet| packet.unwrap().offset as usize - header);
     begins.chain([file.data.len()]).collect()
 }
 
@@ -47,17 +42,11 @@ fn cut_anywhere_every_whole_packet_is_read() {
         let boundaries = boundaries(&file);
         let step = if file.name.contains("storm") { 509 } else { 1 };
         for cut in (0..=file.data.len()).step_by(step) {
-            let whole = boundaries
-                .partition_point(|begin| *begin <= cut)
-                .saturating_sub(1);
+            let whole = boundaries.partition_point(|begin| *begin <= cut).saturating_sub(1);
             let data = &file.data[..cut];
             let mut packets = match Packets::over(data) {
                 Ok(packets) => packets,
-                Err(Error::Record {
-                    packet: 1,
-                    offset,
-                    damage: Damage::HeaderCut,
-                }) => {
+                Err(Error::Record { packet: 1, offset, damage: Damage::HeaderCut }) => {
                     assert!(cut < 24 && offset == cut as u64);
                     continue;
                 }
@@ -67,11 +56,7 @@ fn cut_anywhere_every_whole_packet_is_read() {
             assert_eq!(read, whole, "{}, {cut}", file.name);
             match packets.next() {
                 None => assert_eq!(boundaries[whole], cut),
-                Some(Err(Error::Record {
-                    packet,
-                    offset,
-                    damage: Damage::Cut { left, need },
-                })) => {
+                Some(Err(Error::Record { packet, offset, damage: Damage::Cut { left, need } })) => {
                     assert_eq!(packet, whole as u64 + 1);
                     assert_eq!(offset, boundaries[whole] as u64);
                     assert_eq!(left, cut as u64 - offset);
@@ -89,11 +74,7 @@ fn cut_anywhere_every_whole_packet_is_read() {
 fn cut_anywhere_the_table_is_that_of_the_whole_packets() {
     for file in files() {
         let boundaries = boundaries(&file);
-        let stride = if file.name.contains("storm") {
-            97
-        } else {
-            1 + boundaries.len() / 100
-        };
+        let stride = if file.name.contains("storm") { 97 } else { 1 + boundaries.len() / 100 };
         for pair in boundaries.windows(2).step_by(stride) {
             let (begin, end) = (pair[0], pair[1]);
             let (expected, none) = follow(&file.data[..begin], options(&file, true));
@@ -101,11 +82,7 @@ fn cut_anywhere_the_table_is_that_of_the_whole_packets() {
             for cut in [begin + 1, begin + 17, end - 1] {
                 let (table, error) = follow(&file.data[..cut], options(&file, true));
                 assert_eq!(table, expected, "{}, {cut}", file.name);
-                assert!(
-                    matches!(error, Some(Error::Record { .. })),
-                    "{}, {cut}",
-                    file.name
-                );
+                assert!(matches!(error, Some(Error::Record { .. })), "{}, {cut}", file.name);
             }
         }
     }
@@ -117,24 +94,15 @@ fn cut_anywhere_the_table_is_that_of_the_whole_packets() {
 fn a_cut_message_names_its_packet_and_byte() {
     let file = common::file("1-manual/k6.12/v4-transport-gcm128-esn-w64-dir/nl-A.pcap");
     let mut errors = 0;
-    for packet in file
-        .packets()
-        .map(Result::unwrap)
-        .filter(|packet| packet.family == 6)
-    {
+    for packet in file.packets().map(Result::unwrap).filter(|packet| packet.family == 6) {
         for cut in 0..packet.data.len() {
-            let cut = esnic_xfrm::Packet {
-                data: &packet.data[..cut],
-                ..packet
-            };
+            let cut = esnic_xfrm::Packet { data: &packet.data[..cut], ..packet };
             let results: Vec<_> = cut.messages().collect();
             if let Some(Err(error)) = results.last() {
                 let text = error.to_string();
                 let place = format!("packet {}, byte ", packet.number);
                 assert!(text.starts_with(&place), "{text}");
-                let Error::Message { fault, .. } = error else {
-                    panic!("{error}")
-                };
+                let Error::Message { fault, .. } = error else { panic!("{error}") };
                 assert!(fault.offset <= cut.data.len());
                 errors += 1;
             }
@@ -159,9 +127,7 @@ fn damaged(seed: u64, pool: &[File]) -> (String, Vec<u8>, Options) {
             2 => data[at] = *random.choice(&[0, 1, 0x7f, 0x80, 0xff]).unwrap(),
             3 => {
                 let end = data.len().min(at + random.usize(1..=64));
-                data[at..end]
-                    .iter_mut()
-                    .for_each(|byte| *byte = random.u8(..));
+                data[at..end].iter_mut().for_each(|byte| *byte = random.u8(..));
             }
             4 => data.truncate(at),
             // Bytes go, and everything behind them moves.
@@ -183,24 +149,15 @@ fn damaged(seed: u64, pool: &[File]) -> (String, Vec<u8>, Options) {
 
 fn damage_length(data: &mut [u8], random: &mut fastrand::Rng) {
     let records: Vec<_> = match Packets::over(data) {
-        Ok(packets) => packets
-            .flatten()
-            .map(|packet| packet.offset as usize)
-            .collect(),
+        Ok(packets) => packets.flatten().map(|packet| packet.offset as usize).collect(),
         Err(_) => return,
     };
     let Some(begin) = random.choice(records) else {
         return;
     };
     // Captured length, message length, or that of the attribute behind a fixed part.
-    let fields = [
-        begin - 24,
-        begin - 20,
-        begin,
-        begin + 16 + 224,
-        begin + 16 + 24,
-        begin + 16 + 48,
-    ];
+    let fields =
+        [begin - 24, begin - 20, begin, begin + 16 + 224, begin + 16 + 24, begin + 16 + 48];
     let at = *random.choice(&fields).unwrap();
     let value = match random.u8(..4) {
         0 => random.u32(..),
@@ -217,15 +174,10 @@ fn damage_length(data: &mut [u8], random: &mut fastrand::Rng) {
 /// The seed can be given to see a failure again; the one of the failing capture is printed.
 #[test]
 fn a_hundred_thousand_damaged_captures() {
-    let seed = std::env::var("ESNIC_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
+    let seed = std::env::var("ESNIC_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed: u64 = seed.unwrap_or(0x65_736e_6963);
     println!("ESNIC_SEED={seed}");
-    let pool: Vec<_> = files()
-        .into_iter()
-        .filter(|file| file.data.len() < 20_000)
-        .collect();
+    let pool: Vec<_> = files().into_iter().filter(|file| file.data.len() < 20_000).collect();
     assert!(pool.len() > 50);
     let ends = Ends::default();
     let threads = 2;

@@ -9,14 +9,8 @@ use common::{Call, Run};
 use esnic_xfrm::{Direction, Follower, Options};
 
 fn locals(addresses: &[&str]) -> Options {
-    let locals = addresses
-        .iter()
-        .map(|address| address.parse::<IpAddr>().unwrap())
-        .collect();
-    Options {
-        locals,
-        use_dumps: true,
-    }
+    let locals = addresses.iter().map(|address| address.parse::<IpAddr>().unwrap()).collect();
+    Options { locals, use_dumps: true }
 }
 
 const TUNNEL: SaSpec = SaSpec { mode: 1, ..OUT };
@@ -26,11 +20,7 @@ const INNER: [(&str, u8); 2] = [("10.1.0.0", 16), ("10.2.0.0", 16)];
 fn directions(messages: &[Vec<u8>], options: Options) -> Vec<Direction> {
     let mut run = Run::new(options);
     run.feed(messages);
-    run.sink
-        .table
-        .values()
-        .map(|(_, direction)| *direction)
-        .collect()
+    run.sink.table.values().map(|(_, direction)| *direction).collect()
 }
 
 #[test]
@@ -47,11 +37,7 @@ fn templates_tell_directions() {
         (inbound, 1, OUTSIDE, Direction::In),
     ] {
         let messages = [policy(direction, INNER, &[template], 0), sa.added()];
-        assert_eq!(
-            directions(&messages, Options::default()),
-            [expected],
-            "{sa:?} {template:?}"
-        );
+        assert_eq!(directions(&messages, Options::default()), [expected], "{sa:?} {template:?}");
     }
 }
 
@@ -67,27 +53,17 @@ fn selectors_stand_in_for_open_templates() {
     }
     // Whole networks on both sides tell nothing.
     let all = [("0.0.0.0", 0), ("0.0.0.0", 0)];
-    let messages = [
-        policy(1, all, &[open], 0),
-        policy(0, all, &[open], 0),
-        OUT.added(),
-    ];
+    let messages = [policy(1, all, &[open], 0), policy(0, all, &[open], 0), OUT.added()];
     assert_eq!(directions(&messages, Options::default()), []);
 }
 
 #[test]
 fn contradicting_policies_settle_nothing() {
-    let messages = [
-        policy(1, INNER, &[OUTSIDE], 0),
-        policy(0, INNER, &[OUTSIDE], 0),
-        TUNNEL.added(),
-    ];
+    let messages =
+        [policy(1, INNER, &[OUTSIDE], 0), policy(0, INNER, &[OUTSIDE], 0), TUNNEL.added()];
     assert_eq!(directions(&messages, Options::default()), []);
     // What the user says is no guess.
-    assert_eq!(
-        directions(&messages, locals(&["10.9.0.1"])),
-        [Direction::Out]
-    );
+    assert_eq!(directions(&messages, locals(&["10.9.0.1"])), [Direction::Out]);
 }
 
 #[test]
@@ -104,16 +80,9 @@ fn given_addresses_settle_only_what_is_clear() {
 
 #[test]
 fn the_sa_knows_best() {
-    let told = SaSpec {
-        dir: Some(1),
-        mode: 1,
-        ..OUT
-    };
+    let told = SaSpec { dir: Some(1), mode: 1, ..OUT };
     let messages = [policy(1, INNER, &[OUTSIDE], 0), told.added()];
-    assert_eq!(
-        directions(&messages, locals(&["10.9.0.1"])),
-        [Direction::In]
-    );
+    assert_eq!(directions(&messages, locals(&["10.9.0.1"])), [Direction::In]);
 }
 
 /// A held SA keeps its numbers current, and is presented with them when its direction is clear.
@@ -136,15 +105,7 @@ fn held_sas_are_presented_later() {
 #[test]
 fn a_newae_can_tell_the_direction_of_a_held_sa() {
     let mut run = Run::new(Options::default());
-    run.feed(&[
-        OUT.added(),
-        SaSpec {
-            dir: Some(2),
-            out: 3,
-            ..OUT
-        }
-        .ae(),
-    ]);
+    run.feed(&[OUT.added(), SaSpec { dir: Some(2), out: 3, ..OUT }.ae()]);
     assert_eq!(run.sink.log, [Call::Present(OUT.spi, Direction::Out)]);
 }
 
@@ -162,20 +123,13 @@ fn held_sas_that_go_are_forgotten() {
 /// Policies are installed after the SAs and deleted before them; both count from the beginning.
 #[test]
 fn policies_may_be_learnt_ahead() {
-    let mut follower = Follower::new(Options {
-        use_dumps: false,
-        ..Options::default()
-    });
+    let mut follower = Follower::new(Options { use_dumps: false, ..Options::default() });
     follower.learn_policies(&parse(&policy(1, INNER, &[OUTSIDE], REQUEST)));
     follower.learn_policies(&parse(&policy(1, INNER, &[OUTSIDE], MULTI)));
-    let mut run = Run {
-        follower,
-        sink: Default::default(),
-    };
+    let mut run = Run { follower, sink: Default::default() };
     run.feed(&[TUNNEL.added()]);
     assert_eq!(run.sink.log, [], "neither requests nor unseen dumps count");
-    run.follower
-        .learn_policies(&parse(&policy(1, INNER, &[OUTSIDE], 0)));
+    run.follower.learn_policies(&parse(&policy(1, INNER, &[OUTSIDE], 0)));
     run.feed(&[TUNNEL.ae()]);
     assert_eq!(run.sink.log, [Call::Present(TUNNEL.spi, Direction::Out)]);
 }

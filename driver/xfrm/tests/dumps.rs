@@ -13,10 +13,7 @@ const THIRD: SaSpec = SaSpec { spi: 0x1003, ..OUT };
 
 fn run() -> Run {
     let locals = vec!["10.9.0.1".parse().unwrap()];
-    let mut run = Run::new(Options {
-        locals,
-        use_dumps: true,
-    });
+    let mut run = Run::new(Options { locals, use_dumps: true });
     run.feed(&[OUT.added(), IN.added()]);
     assert_eq!(run.spis(), [IN.spi, OUT.spi]);
     run
@@ -28,10 +25,7 @@ fn a_complete_dump_removes_what_it_does_not_list() {
         let mut run = run();
         run.feed(&[dump_request(5, pid), IN.dumped(5, 77), done(5, 77, 0)]);
         assert_eq!(run.spis(), [IN.spi]);
-        assert_eq!(
-            run.sink.log.last(),
-            Some(&Call::Remove(OUT.spi, Removal::Missing))
-        );
+        assert_eq!(run.sink.log.last(), Some(&Call::Remove(OUT.spi, Removal::Missing)));
     }
 }
 
@@ -45,11 +39,7 @@ fn an_empty_dump_removes_everything() {
 #[test]
 fn an_empty_filter_is_none() {
     let mut run = run();
-    run.feed(&[
-        filtered_request(5, 0, 0, 0, 0),
-        IN.dumped(5, 77),
-        done(5, 77, 0),
-    ]);
+    run.feed(&[filtered_request(5, 0, 0, 0, 0), IN.dumped(5, 77), done(5, 77, 0)]);
     assert_eq!(run.spis(), [IN.spi]);
 }
 
@@ -120,12 +110,7 @@ fn dumps_that_cannot_be_told_apart_are_doubted() {
     assert_eq!(run.spis(), [IN.spi, OUT.spi]);
     // Equal ones need not be told apart.
     run.feed(&[dump_request(7, 0), dump_request(7, 0)]);
-    run.feed(&[
-        IN.dumped(7, 77),
-        IN.dumped(7, 88),
-        done(7, 77, 0),
-        done(7, 88, 0),
-    ]);
+    run.feed(&[IN.dumped(7, 77), IN.dumped(7, 88), done(7, 77, 0), done(7, 88, 0)]);
     assert_eq!(run.spis(), [IN.spi]);
 }
 
@@ -141,11 +126,7 @@ fn the_end_of_a_policy_dump_is_none_of_sas() {
 fn a_refused_dump_has_no_end() {
     let mut run = run();
     let refusal = [(-16_i32).to_le_bytes().to_vec(), dump_request(5, 0)].concat();
-    run.feed(&[
-        dump_request(5, 0),
-        message(ERROR, 0, 5, 77, &refusal),
-        done(5, 77, 0),
-    ]);
+    run.feed(&[dump_request(5, 0), message(ERROR, 0, 5, 77, &refusal), done(5, 77, 0)]);
     assert_eq!(run.spis(), [IN.spi, OUT.spi]);
 }
 
@@ -153,12 +134,7 @@ fn a_refused_dump_has_no_end() {
 #[test]
 fn news_during_a_dump_survive_it() {
     let mut run = run();
-    run.feed(&[
-        dump_request(5, 77),
-        IN.dumped(5, 77),
-        THIRD.added(),
-        done(5, 77, 0),
-    ]);
+    run.feed(&[dump_request(5, 77), IN.dumped(5, 77), THIRD.added(), done(5, 77, 0)]);
     assert_eq!(run.spis(), [IN.spi, THIRD.spi]);
 }
 
@@ -178,17 +154,12 @@ fn deleted_during_a_dump_is_deleted() {
 /// Made anew while the dump runs: the event is the truth, the entry may be of the old one.
 #[test]
 fn recreated_during_a_dump_is_the_new_one() {
-    let renewed = SaSpec {
-        key: Some([7; 20]),
-        ..OUT
-    };
+    let renewed = SaSpec { key: Some([7; 20]), ..OUT };
     let mut run = run();
     run.feed(&[dump_request(5, 77), OUT.del(), renewed.added()]);
     run.feed(&[OUT.dumped(5, 77), done(5, 77, 0)]);
     let (sa, _) = run.sink.table.values().next().unwrap();
-    let esnic_xfrm::Algorithm::Aead(aead) = &sa.algorithm else {
-        panic!()
-    };
+    let esnic_xfrm::Algorithm::Aead(aead) = &sa.algorithm else { panic!() };
     assert_eq!(aead.key.expose(), [7; 20]);
 }
 
@@ -196,51 +167,24 @@ fn recreated_during_a_dump_is_the_new_one() {
 #[test]
 fn flushed_and_made_anew_during_a_dump() {
     let mut run = run();
-    run.feed(&[
-        dump_request(5, 77),
-        flush(0),
-        THIRD.added(),
-        THIRD.dumped(5, 77),
-        done(5, 77, 0),
-    ]);
+    run.feed(&[dump_request(5, 77), flush(0), THIRD.added(), THIRD.dumped(5, 77), done(5, 77, 0)]);
     assert_eq!(run.spis(), [THIRD.spi]);
 }
 
 #[test]
 fn entries_are_the_truth_at_their_moment() {
-    let ahead = SaSpec {
-        out: 0x1_0000_0007,
-        ..OUT
-    };
+    let ahead = SaSpec { out: 0x1_0000_0007, ..OUT };
     let mut run = run();
-    run.feed(&[
-        dump_request(5, 77),
-        ahead.dumped(5, 77),
-        IN.dumped(5, 77),
-        done(5, 77, 0),
-    ]);
-    let (sa, _) = run
-        .sink
-        .table
-        .values()
-        .find(|(sa, _)| sa.id.spi == OUT.spi)
-        .unwrap();
+    run.feed(&[dump_request(5, 77), ahead.dumped(5, 77), IN.dumped(5, 77), done(5, 77, 0)]);
+    let (sa, _) = run.sink.table.values().find(|(sa, _)| sa.id.spi == OUT.spi).unwrap();
     assert_eq!(sa.replay.out, 0x1_0000_0007);
 }
 
 #[test]
 fn without_dumps_nothing_of_them_is_seen() {
     let locals = vec!["10.9.0.1".parse().unwrap()];
-    let mut run = Run::new(Options {
-        locals,
-        use_dumps: false,
-    });
-    run.feed(&[
-        OUT.added(),
-        dump_request(5, 77),
-        IN.dumped(5, 77),
-        done(5, 77, 0),
-    ]);
+    let mut run = Run::new(Options { locals, use_dumps: false });
+    run.feed(&[OUT.added(), dump_request(5, 77), IN.dumped(5, 77), done(5, 77, 0)]);
     assert_eq!(run.spis(), [OUT.spi]);
     assert_eq!(run.follower.events().newsa, 1);
 }
@@ -252,11 +196,7 @@ fn endless_dumps_are_forgotten() {
     for seq in 0..1000 {
         run.feed(&[dump_request(seq, 0), OUT.dumped(seq, 5000 + seq)]);
     }
-    run.feed(&[
-        dump_request(2000, 0),
-        IN.dumped(2000, 77),
-        done(2000, 77, 0),
-    ]);
+    run.feed(&[dump_request(2000, 0), IN.dumped(2000, 77), done(2000, 77, 0)]);
     assert_eq!(run.spis(), [IN.spi]);
 }
 
@@ -266,21 +206,13 @@ fn resync_ends_with_a_complete_dump() {
     let mut run = run();
     run.feed(&[message(common::build::MIGRATE, 0, 3, 0, &[0; 64])]);
     assert!(run.follower.resync_needed().unwrap().contains("MIGRATE"));
-    run.feed(&[
-        filtered_request(5, 77, 2, 0, 0),
-        OUT.dumped(5, 77),
-        done(5, 77, 0),
-    ]);
+    run.feed(&[filtered_request(5, 77, 2, 0, 0), OUT.dumped(5, 77), done(5, 77, 0)]);
     assert!(run.follower.resync_needed().is_some());
     run.feed(&[dump_request(6, 77), OUT.dumped(6, 77), done(6, 77, 0)]);
     assert_eq!(run.follower.resync_needed(), None);
     assert_eq!(run.spis(), [OUT.spi]);
     // Losses during the dump leave it in doubt.
-    run.feed(&[
-        dump_request(7, 77),
-        message(4, 0, 0, 0, &[]),
-        done(7, 77, 0),
-    ]);
+    run.feed(&[dump_request(7, 77), message(4, 0, 0, 0, &[]), done(7, 77, 0)]);
     assert!(run.follower.resync_needed().is_some());
     assert_eq!(run.spis(), [OUT.spi]);
 }

@@ -62,10 +62,7 @@ fn whole(data: &[u8]) -> Vec<u8> {
 
 /// Offsets and numbers differ between the formats; the messages may not.
 fn bodies(messages: &[Message]) -> Vec<String> {
-    messages
-        .iter()
-        .map(|message| format!("{:?} {:?}", message.header, message.body))
-        .collect()
+    messages.iter().map(|message| format!("{:?} {:?}", message.header, message.body)).collect()
 }
 
 fn error(data: &[u8]) -> Error {
@@ -78,22 +75,12 @@ fn error(data: &[u8]) -> Error {
 #[test]
 fn pcapng_gives_the_same_messages_as_pcap() {
     let file = file("3-strongswan/k6.1/mobike-v4-to-v4-esn/nl-A.pcap");
-    let mut ng = [
-        section(),
-        interface(ETHERNET, 0, None),
-        interface(NETLINK, 0, Some(9)),
-    ]
-    .concat();
+    let mut ng = [section(), interface(ETHERNET, 0, None), interface(NETLINK, 0, Some(9))].concat();
     let mut times = Vec::new();
     for packet in file.packets().map(Result::unwrap) {
         let begin = packet.offset as usize - 16;
         let data = &file.data[begin..packet.offset as usize + packet.data.len()];
-        ng.extend(enhanced(
-            1,
-            packet.timestamp.as_nanos() as u64,
-            data,
-            data.len(),
-        ));
+        ng.extend(enhanced(1, packet.timestamp.as_nanos() as u64, data, data.len()));
         // What is to be skipped, and counts if it is a packet.
         ng.extend(enhanced(0, 5, &[0xab; 61], 1500));
         ng.extend(block(5, &[0; 12]));
@@ -103,12 +90,7 @@ fn pcapng_gives_the_same_messages_as_pcap() {
     assert_eq!(bodies(&messages(&ng)), bodies(&file.messages()));
     let packets: Vec<_> = Packets::over(&ng).unwrap().map(Result::unwrap).collect();
     assert!(packets.iter().map(|packet| packet.timestamp).eq(times));
-    assert!(
-        packets
-            .iter()
-            .enumerate()
-            .all(|(index, p)| p.number == 2 * index as u64 + 1)
-    );
+    assert!(packets.iter().enumerate().all(|(index, p)| p.number == 2 * index as u64 + 1));
     for packet in packets {
         let begin = packet.offset as usize;
         assert_eq!(packet.data, &ng[begin..begin + packet.data.len()]);
@@ -131,10 +113,7 @@ fn simple_packets_and_further_sections() {
     ]
     .concat();
     let packets: Vec<_> = Packets::over(&ng).unwrap().map(Result::unwrap).collect();
-    let seen: Vec<_> = packets
-        .iter()
-        .map(|p| (p.number, p.data, p.timestamp))
-        .collect();
+    let seen: Vec<_> = packets.iter().map(|p| (p.number, p.data, p.timestamp)).collect();
     let (out, inn) = (OUT.added(), IN.added());
     let half = Duration::from_millis(1500);
     assert_eq!(seen, [(1, &out[..], Duration::ZERO), (3, &inn[..], half)]);
@@ -145,14 +124,7 @@ fn times_have_micro_or_nanoseconds() {
     let micro = pcap(&[OUT.added()]);
     let mut nano = micro.clone();
     nano[..4].copy_from_slice(&0xa1b2_3c4d_u32.to_le_bytes());
-    let time = |data: &[u8]| {
-        Packets::over(data)
-            .unwrap()
-            .next()
-            .unwrap()
-            .unwrap()
-            .timestamp
-    };
+    let time = |data: &[u8]| Packets::over(data).unwrap().next().unwrap().unwrap().timestamp;
     assert_eq!(time(&micro), Duration::new(1, 2000));
     assert_eq!(time(&nano), Duration::new(1, 2));
 }
@@ -161,12 +133,7 @@ fn times_have_micro_or_nanoseconds() {
 fn other_link_types_say_how_to_capture() {
     let mut wrong = pcap(&[OUT.added()]);
     wrong[20] = 1;
-    let ng = [
-        section(),
-        interface(ETHERNET, 0, None),
-        enhanced(0, 0, &[0; 60], 60),
-    ]
-    .concat();
+    let ng = [section(), interface(ETHERNET, 0, None), enhanced(0, 0, &[0; 60], 60)].concat();
     for data in [wrong, ng] {
         let error = error(&data);
         assert!(matches!(error, Error::LinkType { found: 1 }), "{error}");
@@ -178,22 +145,9 @@ fn other_link_types_say_how_to_capture() {
 fn big_endian_is_not_supported() {
     let mut big = section();
     big[8..12].reverse();
-    for data in [
-        vec![0xa1, 0xb2, 0xc3, 0xd4, 0, 2, 0, 4],
-        vec![0xa1, 0xb2, 0x3c, 0x4d],
-        big,
-    ] {
+    for data in [vec![0xa1, 0xb2, 0xc3, 0xd4, 0, 2, 0, 4], vec![0xa1, 0xb2, 0x3c, 0x4d], big] {
         let error = error(&data);
-        assert!(
-            matches!(
-                error,
-                Error::BigEndian {
-                    packet: 1,
-                    offset: 0
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, Error::BigEndian { packet: 1, offset: 0 }), "{error}");
         assert!(error.to_string().contains("not supported"), "{error}");
     }
 }
@@ -206,16 +160,7 @@ fn other_files_are_not_captures() {
     // The beginning of nothing and of a header look the same.
     for data in [&[][..], &[0xd4], &[0x0a, 0x0d]] {
         let error = error(data);
-        assert!(
-            matches!(
-                error,
-                Error::Record {
-                    damage: Damage::HeaderCut,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, Error::Record { damage: Damage::HeaderCut, .. }), "{error}");
     }
 }
 
@@ -226,27 +171,12 @@ fn snapped_packets_name_their_number() {
     let second = 24 + 16 + data.len();
     snapped[second + 12] += 1;
     let head = [section(), interface(NETLINK, 128, None)].concat();
-    let ng = [
-        &head[..],
-        &enhanced(0, 0, &data, data.len()),
-        &enhanced(0, 0, &data[..128], 400),
-    ];
-    let ng_simple = [
-        &head[..],
-        &simple(&data[..64], 64),
-        &simple(&data[..128], 400),
-    ];
+    let ng = [&head[..], &enhanced(0, 0, &data, data.len()), &enhanced(0, 0, &data[..128], 400)];
+    let ng_simple = [&head[..], &simple(&data[..64], 64), &simple(&data[..128], 400)];
     for data in [snapped, ng.concat(), ng_simple.concat()] {
         let error = error(&data);
         assert!(
-            matches!(
-                error,
-                Error::Record {
-                    packet: 2,
-                    damage: Damage::Snapped { .. },
-                    ..
-                }
-            ),
+            matches!(error, Error::Record { packet: 2, damage: Damage::Snapped { .. }, .. }),
             "{error}"
         );
         assert!(error.to_string().contains("captured"), "{error}");

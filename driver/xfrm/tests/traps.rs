@@ -19,9 +19,7 @@ fn updsa_of_a_live_sa_is_an_echo() {
             let log = run.sink.log.len();
             run.apply(&message);
             if message.header.kind == 0x1a && !message.header.is_request() {
-                let Body::Sa(echo) = &message.body else {
-                    panic!()
-                };
+                let Body::Sa(echo) = &message.body else { panic!() };
                 let (held, _) = &before[&echo.id];
                 echoes += u32::from(
                     echo.algorithm != held.algorithm
@@ -86,11 +84,7 @@ fn hard_expire_is_the_end() {
     }
     assert_eq!((soft, hard), (1, 1));
     assert_eq!(run.follower.events().delsa, 0);
-    assert!(
-        run.sink
-            .log
-            .contains(&Call::Remove(run.sink.log[0].spi(), Removal::Expired))
-    );
+    assert!(run.sink.log.contains(&Call::Remove(run.sink.log[0].spi(), Removal::Expired)));
 }
 
 /// Larval SAs expire under names that no event announced.
@@ -134,9 +128,7 @@ fn a_flush_is_one_message() {
 #[test]
 fn mobike_moves_keep_the_numbers() {
     for side in ["A", "B"] {
-        let file = file(&format!(
-            "3-strongswan/k6.1/mobike-v4-to-v4-esn/nl-{side}.pcap"
-        ));
+        let file = file(&format!("3-strongswan/k6.1/mobike-v4-to-v4-esn/nl-{side}.pcap"));
         let mut run = Run::new(options(&file, false));
         let mut moved = Vec::new();
         for message in file.messages() {
@@ -147,12 +139,7 @@ fn mobike_moves_keep_the_numbers() {
                 && sa.replay != Replay::default()
                 && run.sink.log.last() == Some(&Call::Present(sa.id.spi, run.sink.table[&sa.id].1))
             {
-                let twins = run
-                    .sink
-                    .table
-                    .keys()
-                    .filter(|id| id.spi == sa.id.spi)
-                    .count();
+                let twins = run.sink.table.keys().filter(|id| id.spi == sa.id.spi).count();
                 assert_eq!(twins, 1, "the old one is gone");
                 moved.push(sa.id.spi);
             }
@@ -167,18 +154,12 @@ fn mobike_moves_keep_the_numbers() {
 #[test]
 fn attributes_may_occur_twice() {
     let file = file("3-strongswan/k6.1/mobike-v4-to-v4-esn/nl-A.pcap");
-    let twice = file
-        .packets()
-        .map(Result::unwrap)
-        .filter(|packet| packet.family == 6)
-        .find(|p| {
-            let raw = &common::truth::raw(p.data)[0];
-            raw.kind == 0x10 && raw.flags & 1 != 0 && count(raw.body, 23) == 2
-        });
+    let twice = file.packets().map(Result::unwrap).filter(|packet| packet.family == 6).find(|p| {
+        let raw = &common::truth::raw(p.data)[0];
+        raw.kind == 0x10 && raw.flags & 1 != 0 && count(raw.body, 23) == 2
+    });
     let message = twice.unwrap().messages().next().unwrap().unwrap();
-    let Body::Sa(sa) = message.body else {
-        panic!("{:?}", message.body)
-    };
+    let Body::Sa(sa) = message.body else { panic!("{:?}", message.body) };
     assert_ne!(sa.replay, Replay::default());
 }
 
@@ -196,15 +177,9 @@ fn count(body: &[u8], kind: u16) -> usize {
 #[test]
 fn the_replay_bitmap_may_be_absent() {
     let file = file("1-manual/k6.1/v4-transport-gcm256-esn-w4096/nl-A.pcap");
-    let request = file
-        .messages()
-        .into_iter()
-        .find(|message| message.header.kind == 0x10)
-        .unwrap();
+    let request = file.messages().into_iter().find(|message| message.header.kind == 0x10).unwrap();
     assert!(request.header.is_request());
-    let Body::Sa(sa) = request.body else {
-        panic!("{:?}", request.body)
-    };
+    let Body::Sa(sa) = request.body else { panic!("{:?}", request.body) };
     assert_eq!((sa.replay_window, sa.esn), (4096, true));
 }
 
@@ -212,11 +187,9 @@ fn the_replay_bitmap_may_be_absent() {
 #[test]
 fn copies_count_once() {
     let file = file("3-strongswan/k6.1/transport-gcm128-esn-trap-packet-rekey/nl-A.pcap");
-    let all = file
-        .messages()
-        .iter()
-        .filter(|message| matches!(message.body, Body::Expire(_)))
-        .count() as u64;
+    let all =
+        file.messages().iter().filter(|message| matches!(message.body, Body::Expire(_))).count()
+            as u64;
     let run = follow(&file, options(&file, false));
     assert_eq!(run.follower.events().expire * 2, all);
 }
@@ -227,20 +200,14 @@ fn odd_windows_and_none() {
     for (name, window) in [
         ("2-esn-wrap/k6.1/odd-w100-replayed-v4-transport-gcm128", 100),
         ("2-esn-wrap/k6.1/odd-w96-hi0-v4-transport-gcm128", 96),
-        (
-            "2-esn-wrap/k6.1/noesn-overflow32-v4-transport-gcm128-w32",
-            32,
-        ),
+        ("2-esn-wrap/k6.1/noesn-overflow32-v4-transport-gcm128-w32", 32),
         ("1-manual/k6.1/v4-transport-gcm256-esn-w4096", 4096),
     ] {
         let file = file(&format!("{name}/nl-A.pcap"));
-        let found = file
-            .messages()
-            .into_iter()
-            .any(|message| match message.body {
-                Body::Sa(sa) => !message.header.is_request() && sa.replay_window == window,
-                _ => false,
-            });
+        let found = file.messages().into_iter().any(|message| match message.body {
+            Body::Sa(sa) => !message.header.is_request() && sa.replay_window == window,
+            _ => false,
+        });
         assert!(found, "{name}");
     }
     // Linux 6.12 allows outbound SAs no window at all.
@@ -274,12 +241,7 @@ fn equal_numbers_are_not_told() {
     // The recorder asserts it; here it is made sure that something was told at all.
     let file = file("2-esn-wrap/k6.1/flood-v4-tunnel-gcm256-w256/nl-A.pcap");
     let run = follow(&file, options(&file, false));
-    assert!(
-        run.sink
-            .log
-            .iter()
-            .any(|call| matches!(call, Call::Advance(..)))
-    );
+    assert!(run.sink.log.iter().any(|call| matches!(call, Call::Advance(..))));
 }
 
 /// An UPDSA moves the ports of a NAT traversal, the one thing that it does to a live SA; MAPPING
@@ -310,12 +272,7 @@ fn updsa_moves_the_ports() {
         .collect();
     assert_eq!(mappings, [(4500, 4501); 4]);
     let run = follow(&side_b, options(&side_b, false));
-    assert!(
-        !run.sink
-            .log
-            .iter()
-            .any(|call| matches!(call, Call::Encap(..)))
-    );
+    assert!(!run.sink.log.iter().any(|call| matches!(call, Call::Encap(..))));
 }
 
 /// GETSA and ALLOCSPI are answered by what looks like events.
@@ -324,12 +281,7 @@ fn answers_are_no_events() {
     let file = file("3-strongswan/k6.1/mobike-v4-to-v4-esn/nl-A.pcap");
     let run = follow(&file, options(&file, false));
     // Set-up: one NEWSA; the move: two. The UPDSA is the inbound SA's set-up.
-    let EventCounts {
-        newsa,
-        updsa,
-        delsa,
-        ..
-    } = run.follower.events();
+    let EventCounts { newsa, updsa, delsa, .. } = run.follower.events();
     assert_eq!((newsa, updsa, delsa), (3, 1, 4));
 }
 
@@ -339,33 +291,17 @@ fn what_cannot_be_taken_is_listed() {
     let file = file("6-other-algs/k6.1/ah-esp-auth-v4/nl-A.pcap");
     let mut run = Run {
         follower: Follower::new(options(&file, true)),
-        sink: Recorder {
-            picky: true,
-            ..Recorder::default()
-        },
+        sink: Recorder { picky: true, ..Recorder::default() },
     };
-    file.messages()
-        .iter()
-        .for_each(|message| run.apply(message));
+    file.messages().iter().for_each(|message| run.apply(message));
     let skipped = run.follower.skipped();
-    let protos: std::collections::BTreeSet<_> = skipped
-        .iter()
-        .map(|skipped| skipped.proto.as_ref())
-        .collect();
-    assert!(
-        protos.is_superset(&["ah", "comp", "esp"].into()),
-        "{protos:?}"
-    );
-    assert!(
-        skipped
-            .iter()
-            .any(|skipped| skipped.reason.contains("cbc(aes)+"))
-    );
+    let protos: std::collections::BTreeSet<_> =
+        skipped.iter().map(|skipped| skipped.proto.as_ref()).collect();
+    assert!(protos.is_superset(&["ah", "comp", "esp"].into()), "{protos:?}");
+    assert!(skipped.iter().any(|skipped| skipped.reason.contains("cbc(aes)+")));
     assert!(skipped.is_sorted());
-    let mut names: Vec<_> = skipped
-        .iter()
-        .map(|skipped| (skipped.spi, &skipped.proto, skipped.dst))
-        .collect();
+    let mut names: Vec<_> =
+        skipped.iter().map(|skipped| (skipped.spi, &skipped.proto, skipped.dst)).collect();
     names.dedup();
     assert_eq!(names.len(), skipped.len());
 }

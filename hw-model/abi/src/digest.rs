@@ -10,9 +10,9 @@ use zerocopy::IntoBytes;
 #[must_use]
 pub fn digest(view: &LiveView) -> u64 {
     let (quadwords, _) = view.as_bytes().as_chunks::<8>();
-    (1..=10u32).zip(&quadwords[1..]).fold(0, |sum, (k, bytes)| {
-        sum ^ u64::from_le_bytes(*bytes).rotate_left(6 * k)
-    })
+    (1..=10u32)
+        .zip(&quadwords[1..])
+        .fold(0, |sum, (k, bytes)| sum ^ u64::from_le_bytes(*bytes).rotate_left(6 * k))
 }
 
 #[cfg(test)]
@@ -32,11 +32,7 @@ mod tests {
     fn each_quadword_has_a_rotation_of_its_own() {
         assert_eq!(digest(&view(&[])), 0);
         for k in 1..=10 {
-            assert_eq!(
-                digest(&view(&[(8 * k, 1)])),
-                1u64.rotate_left(6 * k as u32),
-                "QW({k})"
-            );
+            assert_eq!(digest(&view(&[(8 * k, 1)])), 1u64.rotate_left(6 * k as u32), "QW({k})");
         }
     }
 

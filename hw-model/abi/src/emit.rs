@@ -21,14 +21,8 @@ pub struct Output {
 #[must_use]
 pub fn outputs() -> [Output; 2] {
     [
-        Output {
-            path: "rtl-sim/rtl/esnic_abi_pkg.sv",
-            text: package(&LAYOUT),
-        },
-        Output {
-            path: "docs/registers.md",
-            text: manual(&LAYOUT),
-        },
+        Output { path: "rtl-sim/rtl/esnic_abi_pkg.sv", text: package(&LAYOUT) },
+        Output { path: "docs/registers.md", text: manual(&LAYOUT) },
     ]
 }
 
@@ -52,26 +46,16 @@ fn line(doc: &str) -> String {
 fn package(layout: &Layout) -> String {
     let mut sv = String::new();
     let out = &mut sv;
-    put(
-        out,
-        format_args!("// SPDX-License-Identifier: Apache-2.0 OR MIT"),
-    );
+    put(out, format_args!("// SPDX-License-Identifier: Apache-2.0 OR MIT"));
     put(out, format_args!("// {NOTICE}"));
     put(out, format_args!("package esnic_abi_pkg;"));
-    put(
-        out,
-        format_args!("\n  localparam logic [63:0] AbiHash = 64'h{ABI_HASH:016X};\n"),
-    );
+    put(out, format_args!("\n  localparam logic [63:0] AbiHash = 64'h{ABI_HASH:016X};\n"));
     for c in layout.constants {
         put(out, format_args!("  // {}", line(c.doc)));
         let (name, width) = (c.name, c.width);
         put(
             out,
-            format_args!(
-                "  localparam logic [{}:0] {name} = {width}'h{:X};",
-                width - 1,
-                c.value
-            ),
+            format_args!("  localparam logic [{}:0] {name} = {width}'h{:X};", width - 1, c.value),
         );
     }
     for codes in layout.codes {
@@ -94,18 +78,12 @@ fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
 fn package_codes(out: &mut String, codes: &Codes) {
     let name = snake(codes.name);
     put(out, format_args!("\n  // {}", line(codes.doc)));
-    put(
-        out,
-        format_args!("  typedef enum logic [{}:0] {{", codes.width - 1),
-    );
+    put(out, format_args!("  typedef enum logic [{}:0] {{", codes.width - 1));
     for (i, code) in codes.codes.iter().enumerate() {
         let comma = if i + 1 == codes.codes.len() { "" } else { "," };
         let (text, value) = (code.name, code.value);
         let prefix = name.to_uppercase();
-        put(
-            out,
-            format_args!("    {prefix}_{text} = {}'d{value}{comma}", codes.width),
-        );
+        put(out, format_args!("    {prefix}_{text} = {}'d{value}{comma}", codes.width));
     }
     put(out, format_args!("  }} {name}_e;"));
 }
@@ -113,46 +91,22 @@ fn package_codes(out: &mut String, codes: &Codes) {
 fn package_fields(out: &mut String, prefix: &str, fields: &[Field]) {
     for field in fields {
         let name = format!("{prefix}_{}", field.name);
-        put(
-            out,
-            format_args!("  localparam int unsigned {name}_LSB = {};", field.lsb),
-        );
-        put(
-            out,
-            format_args!("  localparam int unsigned {name}_WIDTH = {};", field.width),
-        );
+        put(out, format_args!("  localparam int unsigned {name}_LSB = {};", field.lsb));
+        put(out, format_args!("  localparam int unsigned {name}_WIDTH = {};", field.width));
     }
 }
 
 fn package_block(out: &mut String, block: &Block) {
     let name = snake(block.name).to_uppercase();
     put(out, format_args!("\n  // {}", line(block.doc)));
-    put(
-        out,
-        format_args!(
-            "  localparam logic [31:0] {name}_BASE = 32'h{:X};",
-            block.base
-        ),
-    );
-    put(
-        out,
-        format_args!(
-            "  localparam logic [31:0] {name}_STRIDE = 32'h{:X};",
-            block.stride
-        ),
-    );
-    put(
-        out,
-        format_args!("  localparam int unsigned {name}_COUNT = {};", block.count),
-    );
+    put(out, format_args!("  localparam logic [31:0] {name}_BASE = 32'h{:X};", block.base));
+    put(out, format_args!("  localparam logic [31:0] {name}_STRIDE = 32'h{:X};", block.stride));
+    put(out, format_args!("  localparam int unsigned {name}_COUNT = {};", block.count));
     for register in block.registers {
         let prefix = format!("{name}_{}", register.name);
         put(
             out,
-            format_args!(
-                "  localparam logic [31:0] {prefix}_OFFSET = 32'h{:X};",
-                register.offset
-            ),
+            format_args!("  localparam logic [31:0] {prefix}_OFFSET = 32'h{:X};", register.offset),
         );
         if let Reset::Value(value) = register.reset {
             let bits = register.bits;
@@ -182,10 +136,7 @@ fn package_record(out: &mut String, record: &Record) {
             Kind::Record(inner) => {
                 put(out, format_args!("    {}_t {};", snake(inner), member.name))
             }
-            _ => put(
-                out,
-                format_args!("    logic [{}:0] {};", bits - 1, member.name),
-            ),
+            _ => put(out, format_args!("    logic [{}:0] {};", bits - 1, member.name)),
         }
     }
     put(out, format_args!("  }} {name}_t;"));
@@ -199,13 +150,7 @@ fn package_record(out: &mut String, record: &Record) {
     );
     for member in record.members {
         let prefix = format!("{}_{}", name.to_uppercase(), member.name.to_uppercase());
-        put(
-            out,
-            format_args!(
-                "  localparam int unsigned {prefix}_BYTE = {};",
-                member.offset
-            ),
-        );
+        put(out, format_args!("  localparam int unsigned {prefix}_BYTE = {};", member.offset));
         package_fields(out, &name.to_uppercase(), member.fields);
     }
 }
@@ -213,10 +158,7 @@ fn package_record(out: &mut String, record: &Record) {
 fn manual(layout: &Layout) -> String {
     let mut md = String::new();
     let out = &mut md;
-    put(
-        out,
-        format_args!("# Registers and records\n\n<!-- {NOTICE} -->\n"),
-    );
+    put(out, format_args!("# Registers and records\n\n<!-- {NOTICE} -->\n"));
     put(
         out,
         format_args!(
@@ -260,44 +202,23 @@ fn manual(layout: &Layout) -> String {
     }
     put(out, format_args!("\n## Codes"));
     for codes in layout.codes {
-        put(
-            out,
-            format_args!("\n### {}\n\n{}\n", codes.name, line(codes.doc)),
-        );
-        put(
-            out,
-            format_args!("| code | name | meaning |\n|---:|---|---|"),
-        );
+        put(out, format_args!("\n### {}\n\n{}\n", codes.name, line(codes.doc)));
+        put(out, format_args!("| code | name | meaning |\n|---:|---|---|"));
         for code in codes.codes {
-            put(
-                out,
-                format_args!("| {} | {} | {} |", code.value, code.name, line(code.doc)),
-            );
+            put(out, format_args!("| {} | {} | {} |", code.value, code.name, line(code.doc)));
         }
     }
-    put(
-        out,
-        format_args!("\n## Named numbers\n\n| name | value | meaning |\n|---|---:|---|"),
-    );
+    put(out, format_args!("\n## Named numbers\n\n| name | value | meaning |\n|---|---:|---|"));
     for c in layout.constants {
-        put(
-            out,
-            format_args!("| {} | {:#x} | {} |", c.name, c.value, line(c.doc)),
-        );
+        put(out, format_args!("| {} | {:#x} | {} |", c.name, c.value, line(c.doc)));
     }
     md
 }
 
 fn manual_block(out: &mut String, block: &Block) {
-    put(
-        out,
-        format_args!("\n### {}\n\n{}\n", block.name, line(block.doc)),
-    );
+    put(out, format_args!("\n### {}\n\n{}\n", block.name, line(block.doc)));
     match block.count {
-        1 => put(
-            out,
-            format_args!("BAR {}, at {:#x}.\n", block.bar, block.base),
-        ),
+        1 => put(out, format_args!("BAR {}, at {:#x}.\n", block.bar, block.base)),
         n => put(
             out,
             format_args!(
@@ -333,19 +254,11 @@ fn manual_register(out: &mut String, register: &Register) {
         1 => register.bits.to_string(),
         n => format!("{n} × {}", register.bits),
     };
-    put(
-        out,
-        format_args!("| {offset:#05x} | **{name}** | {bits} | {access} | {reset} | {doc} |"),
-    );
+    put(out, format_args!("| {offset:#05x} | **{name}** | {bits} | {access} | {reset} | {doc} |"));
     for field in register.fields {
         put(
             out,
-            format_args!(
-                "| | · {} | {} | | | {} |",
-                field.name,
-                range(field),
-                line(field.doc)
-            ),
+            format_args!("| | · {} | {} | | | {} |", field.name, range(field), line(field.doc)),
         );
     }
 }
@@ -367,10 +280,7 @@ fn manual_record(out: &mut String, record: &Record) {
             line(record.doc)
         ),
     );
-    put(
-        out,
-        format_args!("| bytes | name | kind | meaning |\n|---|---|---|---|"),
-    );
+    put(out, format_args!("| bytes | name | kind | meaning |\n|---|---|---|---|"));
     for member in record.members {
         let last = member.offset + member.len_bytes - 1;
         let bytes = if member.len_bytes == 1 {
@@ -383,23 +293,11 @@ fn manual_record(out: &mut String, record: &Record) {
             Kind::Bytes => "bytes".to_owned(),
             Kind::Record(name) => name.to_owned(),
         };
-        put(
-            out,
-            format_args!(
-                "| {bytes} | {} | {kind} | {} |",
-                member.name,
-                line(member.doc)
-            ),
-        );
+        put(out, format_args!("| {bytes} | {} | {kind} | {} |", member.name, line(member.doc)));
         for field in member.fields {
             put(
                 out,
-                format_args!(
-                    "| | · {} | {} | {} |",
-                    field.name,
-                    range(field),
-                    line(field.doc)
-                ),
+                format_args!("| | · {} | {} | {} |", field.name, range(field), line(field.doc)),
             );
         }
     }

@@ -94,11 +94,7 @@ impl Register {
     #[must_use]
     pub const fn defined_bits(&self) -> u64 {
         if self.fields.is_empty() {
-            return if self.bits == 64 {
-                u64::MAX
-            } else {
-                0xFFFF_FFFF
-            };
+            return if self.bits == 64 { u64::MAX } else { 0xFFFF_FFFF };
         }
         let mut mask = 0;
         let mut i = 0;
@@ -255,27 +251,20 @@ impl Fnv {
         let mut i = 0;
         while i < fields.len() {
             self = self.name(fields[i].name);
-            self = self
-                .number(fields[i].lsb as u64)
-                .number(fields[i].width as u64);
+            self = self.number(fields[i].lsb as u64).number(fields[i].width as u64);
             i += 1;
         }
         self
     }
 
     const fn block(mut self, block: &Block) -> Self {
-        self = self
-            .name(block.name)
-            .number(block.bar as u64)
-            .number(block.base as u64);
+        self = self.name(block.name).number(block.bar as u64).number(block.base as u64);
         self = self.number(block.stride as u64).number(block.count as u64);
         let mut i = 0;
         while i < block.registers.len() {
             let register = &block.registers[i];
             self = self.name(register.name).number(register.offset as u64);
-            self = self
-                .number(register.bits as u64)
-                .number(register.count as u64);
+            self = self.number(register.bits as u64).number(register.count as u64);
             self = self.number(register.access as u64);
             self = match register.reset {
                 Reset::Value(value) => self.number(1).number(value),
@@ -326,18 +315,14 @@ pub const fn hash(layout: &Layout) -> u64 {
         fnv = fnv.name(codes.name).number(codes.width as u64);
         let mut k = 0;
         while k < codes.codes.len() {
-            fnv = fnv
-                .name(codes.codes[k].name)
-                .number(codes.codes[k].value as u64);
+            fnv = fnv.name(codes.codes[k].name).number(codes.codes[k].value as u64);
             k += 1;
         }
         i += 1;
     }
     i = 0;
     while i < layout.constants.len() {
-        fnv = fnv
-            .name(layout.constants[i].name)
-            .number(layout.constants[i].value);
+        fnv = fnv.name(layout.constants[i].name).number(layout.constants[i].value);
         i += 1;
     }
     fnv.0
@@ -350,27 +335,15 @@ pub(crate) const fn check_block(block: &Block) {
     let mut i = 0;
     while i < block.registers.len() {
         let register = &block.registers[i];
-        assert!(
-            register.bits == 32 || register.bits == 64,
-            "a register's width"
-        );
-        assert!(
-            register.offset.is_multiple_of(register.bits as u32 / 8),
-            "a register's alignment"
-        );
-        assert!(
-            register.offset >= end,
-            "registers overlap or are out of order"
-        );
+        assert!(register.bits == 32 || register.bits == 64, "a register's width");
+        assert!(register.offset.is_multiple_of(register.bits as u32 / 8), "a register's alignment");
+        assert!(register.offset >= end, "registers overlap or are out of order");
         end = register.offset + register.len_bytes();
         let mut seen = 0;
         let mut k = 0;
         while k < register.fields.len() {
             let field = &register.fields[k];
-            assert!(
-                field.lsb as u32 + field.width as u32 <= 32,
-                "a field leaves its register"
-            );
+            assert!(field.lsb as u32 + field.width as u32 <= 32, "a field leaves its register");
             assert!(seen & field.mask() == 0, "fields overlap");
             seen |= field.mask();
             k += 1;
@@ -378,8 +351,5 @@ pub(crate) const fn check_block(block: &Block) {
         i += 1;
     }
     assert!(end <= block.size, "registers leave their block");
-    assert!(
-        block.count == 1 || block.stride >= block.size,
-        "repetitions overlap"
-    );
+    assert!(block.count == 1 || block.stride >= block.size, "repetitions overlap");
 }

@@ -41,11 +41,7 @@ impl Generation {
     /// The generation after this one: FFFFFFFF is followed by 1 (R21).
     #[must_use]
     pub const fn next(self) -> Self {
-        if self.0 == u32::MAX {
-            Self(1)
-        } else {
-            Self(self.0 + 1)
-        }
+        if self.0 == u32::MAX { Self(1) } else { Self(self.0 + 1) }
     }
 
     /// Whether this generation comes after `held` in the sense of R21: any one does if nothing is
@@ -82,10 +78,7 @@ impl Handle {
     #[must_use]
     #[allow(clippy::cast_possible_truncation)]
     pub const fn from_bits(bits: u64) -> Self {
-        Self {
-            index: SaIndex(bits as u32),
-            generation: Generation((bits >> 32) as u32),
-        }
+        Self { index: SaIndex(bits as u32), generation: Generation((bits >> 32) as u32) }
     }
 }
 

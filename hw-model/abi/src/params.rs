@@ -67,11 +67,7 @@ impl Params {
     /// The first parameter that is out of its range.
     pub fn validate(&self) -> Result<(), ParamsError> {
         let check = |ok, what, value, must| {
-            if ok {
-                Ok(())
-            } else {
-                Err(ParamsError { what, value, must })
-            }
+            if ok { Ok(()) } else { Err(ParamsError { what, value, must }) }
         };
         let capacity = self.sa_capacity;
         check(
@@ -81,19 +77,9 @@ impl Params {
             "a power of two from 2 to 2^20",
         )?;
         let pairs = self.queue_pairs;
-        check(
-            (1..=64).contains(&pairs),
-            "queue_pairs",
-            pairs.into(),
-            "1 to 64",
-        )?;
+        check((1..=64).contains(&pairs), "queue_pairs", pairs.into(), "1 to 64")?;
         let ring = self.ring_log2;
-        check(
-            (1..=15).contains(&ring),
-            "ring_log2",
-            ring.into(),
-            "1 to 15",
-        )?;
+        check((1..=15).contains(&ring), "ring_log2", ring.into(), "1 to 15")?;
         let direct = self.direct_log2;
         check(direct <= 6, "direct_log2", direct.into(), "0 to 6")?;
         let stage = self.stage_log2;
@@ -103,24 +89,9 @@ impl Params {
             stage.into(),
             "0 to log2 of sa_capacity",
         )?;
-        check(
-            self.max_window <= 4096,
-            "max_window",
-            self.max_window.into(),
-            "at most 4096",
-        )?;
-        check(
-            self.features & !ALL_FEATURES == 0,
-            "features",
-            self.features,
-            "bits of version 1",
-        )?;
-        check(
-            self.algs & !ALL_ALGS == 0,
-            "algs",
-            self.algs,
-            "bits of version 1",
-        )
+        check(self.max_window <= 4096, "max_window", self.max_window.into(), "at most 4096")?;
+        check(self.features & !ALL_FEATURES == 0, "features", self.features, "bits of version 1")?;
+        check(self.algs & !ALL_ALGS == 0, "algs", self.algs, "bits of version 1")
     }
 
     /// What `LIMITS` reads.
@@ -188,11 +159,7 @@ mod tests {
 
     #[test]
     fn what_a_device_reports_is_what_it_was_built_with() {
-        let built = Params {
-            sa_capacity: 1 << 20,
-            queue_pairs: 64,
-            ..Params::default()
-        };
+        let built = Params { sa_capacity: 1 << 20, queue_pairs: 64, ..Params::default() };
         let read = Params::from_registers(
             built.features,
             built.algs,
@@ -206,17 +173,11 @@ mod tests {
 
     #[test]
     fn impossible_builds_are_named() {
-        let odd = Params {
-            sa_capacity: 1000,
-            ..Params::default()
-        };
+        let odd = Params { sa_capacity: 1000, ..Params::default() };
         assert_eq!(odd.validate().unwrap_err().what, "sa_capacity");
         let gone = Params::from_registers(!0, !0, !0, !0, !0);
         assert!(gone.is_err(), "a device that is gone reads all ones");
-        let stages = Params {
-            stage_log2: 13,
-            ..Params::default()
-        };
+        let stages = Params { stage_log2: 13, ..Params::default() };
         assert_eq!(stages.validate().unwrap_err().what, "stage_log2");
     }
 }

@@ -27,11 +27,7 @@ fn records_have_no_gaps() {
             assert_eq!(member.offset, end, "{}.{}", record.name, member.name);
             end += member.len_bytes;
             if let Kind::Record(inner) = member.kind {
-                let inner = LAYOUT
-                    .records
-                    .iter()
-                    .find(|r| r.name == inner)
-                    .expect("it is listed");
+                let inner = LAYOUT.records.iter().find(|r| r.name == inner).expect("it is listed");
                 assert_eq!(inner.len_bytes, member.len_bytes);
             }
         }
@@ -44,14 +40,7 @@ fn blocks_do_not_overlap() {
     let mut spans: Vec<_> = LAYOUT
         .blocks
         .iter()
-        .map(|b| {
-            (
-                b.bar,
-                b.base,
-                b.base + b.stride * (b.count - 1) + b.size,
-                b.name,
-            )
-        })
+        .map(|b| (b.bar, b.base, b.base + b.stride * (b.count - 1) + b.size, b.name))
         .collect();
     spans.sort_unstable();
     for pair in spans.windows(2) {
@@ -64,22 +53,13 @@ fn names_and_numbers_are_unique() {
     for codes in LAYOUT.codes {
         for (i, a) in codes.codes.iter().enumerate() {
             for b in &codes.codes[i + 1..] {
-                assert!(
-                    a.name != b.name && a.value != b.value,
-                    "{}: {}",
-                    codes.name,
-                    a.name
-                );
+                assert!(a.name != b.name && a.value != b.value, "{}: {}", codes.name, a.name);
             }
             assert!(a.value < 1 << codes.width, "{} fits its width", a.name);
         }
     }
     for constant in LAYOUT.constants {
-        assert!(
-            u128::from(constant.value) < 1 << constant.width,
-            "{} fits",
-            constant.name
-        );
+        assert!(u128::from(constant.value) < 1 << constant.width, "{} fits", constant.name);
     }
 }
 
@@ -94,10 +74,7 @@ fn the_hash_sees_every_kind_of_change() {
         let mut registers = blocks[0].registers.to_vec();
         change(&mut registers[7]);
         blocks[0].registers = registers.leak();
-        variants.push(layout::hash(&layout::Layout {
-            blocks: leak(blocks),
-            ..LAYOUT
-        }));
+        variants.push(layout::hash(&layout::Layout { blocks: leak(blocks), ..LAYOUT }));
     };
     with_register(&|r| r.name = "OTHER");
     with_register(&|r| r.offset += 4);
@@ -106,18 +83,9 @@ fn the_hash_sees_every_kind_of_change() {
     with_register(&|r| r.bits = 64);
     with_register(&|r| r.count = 2);
     with_register(&|r| r.fields = &r.fields[1..]);
-    variants.push(layout::hash(&layout::Layout {
-        records: &LAYOUT.records[1..],
-        ..LAYOUT
-    }));
-    variants.push(layout::hash(&layout::Layout {
-        codes: &LAYOUT.codes[1..],
-        ..LAYOUT
-    }));
-    variants.push(layout::hash(&layout::Layout {
-        constants: &LAYOUT.constants[1..],
-        ..LAYOUT
-    }));
+    variants.push(layout::hash(&layout::Layout { records: &LAYOUT.records[1..], ..LAYOUT }));
+    variants.push(layout::hash(&layout::Layout { codes: &LAYOUT.codes[1..], ..LAYOUT }));
+    variants.push(layout::hash(&layout::Layout { constants: &LAYOUT.constants[1..], ..LAYOUT }));
     variants.push(ABI_HASH);
     let count = variants.len();
     variants.sort_unstable();

@@ -32,10 +32,7 @@ impl Host for Memory {
     fn dma_write(&mut self, iova: u64, data: &[u8]) -> Result<(), DmaFault> {
         self.dma.push((iova, data.len(), true));
         let at = iova as usize;
-        self.bytes
-            .get_mut(at..at + data.len())
-            .ok_or(DmaFault)?
-            .copy_from_slice(data);
+        self.bytes.get_mut(at..at + data.len()).ok_or(DmaFault)?.copy_from_slice(data);
         Ok(())
     }
 
@@ -55,12 +52,7 @@ pub struct Rings {
 
 impl Rings {
     pub const fn small(pair: u32) -> Self {
-        Self {
-            pair,
-            sq_log2: 4,
-            cq_log2: 4,
-            start: 0,
-        }
+        Self { pair, sq_log2: 4, cq_log2: 4, start: 0 }
     }
 
     pub const fn sq_base(&self) -> u64 {
@@ -84,16 +76,8 @@ impl Bench {
     /// A device in READY.
     pub fn ready(params: Params) -> Self {
         let model = Model::new(params).expect("the build is possible");
-        let memory = Memory {
-            bytes: vec![0; 0x40_0000],
-            interrupts: Vec::new(),
-            dma: Vec::new(),
-        };
-        let mut bench = Self {
-            model,
-            memory,
-            pairs: Vec::new(),
-        };
+        let memory = Memory { bytes: vec![0; 0x40_0000], interrupts: Vec::new(), dma: Vec::new() };
+        let mut bench = Self { model, memory, pairs: Vec::new() };
         bench.step(params.sa_capacity + 1);
         assert_eq!(bench.state(), DeviceState::Ready);
         bench
@@ -123,23 +107,17 @@ impl Bench {
         for vector in 0..=u32::from(self.model.params().queue_pairs) {
             self.write(Bar::Msix, MsixTable::MSG_CTRL.address(vector), 0);
         }
-        self.model.write(
-            Bar::Registers,
-            Global::INSTANCE.address(0),
-            &instance.to_le_bytes(),
-        );
+        self.model.write(Bar::Registers, Global::INSTANCE.address(0), &instance.to_le_bytes());
         self.write_global(Global::CONTROL, 1);
         assert_eq!(self.state(), DeviceState::Running);
     }
 
     pub fn enable(&mut self, rings: Rings) {
         let n = rings.pair;
-        for (register, value) in [
-            (QueuePair::SQ_BASE, rings.sq_base()),
-            (QueuePair::CQ_BASE, rings.cq_base()),
-        ] {
-            self.model
-                .write(Bar::Registers, register.address(n), &value.to_le_bytes());
+        for (register, value) in
+            [(QueuePair::SQ_BASE, rings.sq_base()), (QueuePair::CQ_BASE, rings.cq_base())]
+        {
+            self.model.write(Bar::Registers, register.address(n), &value.to_le_bytes());
         }
         self.write_pair(n, QueuePair::RING_SIZE, rings.cq_log2 << 8 | rings.sq_log2);
         self.write_pair(n, QueuePair::START, rings.start);
@@ -199,8 +177,7 @@ impl Bench {
 
     pub fn counter(&mut self, counter: Counters) -> u64 {
         let mut out = [0; 8];
-        self.model
-            .read(Bar::Registers, counter.address(0), &mut out);
+        self.model.read(Bar::Registers, counter.address(0), &mut out);
         u64::from_le_bytes(out)
     }
 
@@ -271,8 +248,7 @@ impl Bench {
 
     /// Stores a command for SA `index`, in one piece.
     pub fn stage(&mut self, index: u32, command: &[u8]) {
-        self.model
-            .write(Bar::Table, u64::from(index) * 128, command);
+        self.model.write(Bar::Table, u64::from(index) * 128, command);
     }
 
     /// Rings a direct doorbell of pair `n`.
@@ -297,8 +273,7 @@ impl Bench {
     /// The live view's bytes of slot `index`.
     pub fn view(&mut self, index: u32) -> [u8; 128] {
         let mut out = [0; 128];
-        self.model
-            .read(Bar::Table, u64::from(index) * 128, &mut out);
+        self.model.read(Bar::Table, u64::from(index) * 128, &mut out);
         out
     }
 }
@@ -326,10 +301,7 @@ pub fn header(opcode: Opcode, index: u32, generation: u32) -> Header {
 }
 
 pub fn bare(opcode: Opcode, index: u32, generation: u32) -> esnic_abi::Bare {
-    esnic_abi::Bare {
-        header: header(opcode, index, generation),
-        ..Default::default()
-    }
+    esnic_abi::Bare { header: header(opcode, index, generation), ..Default::default() }
 }
 
 /// A good ADD: ESP, AES-GCM-256, ESN, `top` 5:80000000. No two of its bytes that matter are alike.

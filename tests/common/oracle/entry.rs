@@ -62,11 +62,7 @@ impl Entry {
 
     /// An answer that shows where the entry stands.
     pub fn stands(&self, changed: bool) -> Answer {
-        Answer {
-            result: self.top,
-            lo_valid: self.known,
-            changed,
-        }
+        Answer { result: self.top, lo_valid: self.known, changed }
     }
 
     pub fn view(&self) -> LiveView {

@@ -15,16 +15,9 @@ pub fn element(index: u32, generation: u32) -> Add {
     sa.protocol = random.u8(1..=2);
     sa.direction = random.u8(1..=2);
     sa.mode = random.u8(1..=2);
-    sa.algorithm = if sa.protocol == 1 {
-        random.u8(4..=6)
-    } else {
-        random.u8(1..=6)
-    };
-    sa.icv_len = if sa.algorithm > 3 {
-        16
-    } else {
-        random.choice([8, 12, 16]).expect("one of three")
-    };
+    sa.algorithm = if sa.protocol == 1 { random.u8(4..=6) } else { random.u8(1..=6) };
+    sa.icv_len =
+        if sa.algorithm > 3 { 16 } else { random.choice([8, 12, 16]).expect("one of three") };
     sa.family = random.choice([4, 6]).expect("one of two");
     if sa.family == 6 {
         sa.src = random.u128(..).to_le_bytes();
@@ -37,12 +30,7 @@ pub fn element(index: u32, generation: u32) -> Add {
         sa.udp_src = random.u16(..).into();
         sa.udp_dst = random.u16(..).into();
     }
-    sa.peer = if random.bool() {
-        NO_PEER
-    } else {
-        random.u32(..)
-    }
-    .into();
+    sa.peer = if random.bool() { NO_PEER } else { random.u32(..) }.into();
     let key_len = [16, 24, 32][usize::from((sa.algorithm - 1) % 3)];
     sa.key[key_len..].fill(0);
     sa
@@ -100,12 +88,7 @@ fn new_hi(random: &mut Rng, hint: &Hint) -> u32 {
 
 fn update(random: &mut Rng, sa: &Add, hint: &Hint) -> Cmd {
     let top = hint.top.load(Relaxed);
-    let mode = random.choice([
-        UpdateMode::Hi,
-        UpdateMode::Hi,
-        UpdateMode::Top,
-        UpdateMode::Resync,
-    ]);
+    let mode = random.choice([UpdateMode::Hi, UpdateMode::Hi, UpdateMode::Top, UpdateMode::Resync]);
     let mode = mode.expect("one of four");
     let flags = random.choice([0, 0, 1, 2, 3]).expect("one of five");
     let expected = match (flags & 1, random.u8(..4)) {
@@ -151,16 +134,8 @@ pub fn command(random: &mut Rng, board: &Board, record: u64) -> Cmd {
                 .collect();
             Cmd::update4(random.bool(), &items)
         }
-        53..=60 => Cmd::resolve(
-            index,
-            generation,
-            number(random, hint.top.load(Relaxed)) as u32,
-        ),
-        61..=82 => Cmd::packet(
-            index,
-            generation,
-            number(random, hint.top.load(Relaxed)) as u32,
-        ),
+        53..=60 => Cmd::resolve(index, generation, number(random, hint.top.load(Relaxed)) as u32),
+        61..=82 => Cmd::packet(index, generation, number(random, hint.top.load(Relaxed)) as u32),
         83..=87 => Cmd::query(index, generation),
         88..=93 => Cmd::query_any(index, record),
         94..=96 => Cmd::nop(),

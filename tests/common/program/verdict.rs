@@ -55,13 +55,7 @@ pub struct Judge {
 
 impl Judge {
     pub fn new(oracle: Oracle, told: String) -> Self {
-        Self {
-            oracle,
-            told,
-            judged: 0,
-            seen: HashSet::new(),
-            past: HashMap::new(),
-        }
+        Self { oracle, told, judged: 0, seen: HashSet::new(), past: HashMap::new() }
     }
 
     /// A log whose order of effect is known: of one worker alone.
@@ -129,10 +123,7 @@ impl Judge {
     fn history(&self, index: u32) -> String {
         let past = self.past.get(&index).into_iter().flatten();
         let lines = past.map(|(at, ran)| format!("  {at}: {}\n", line(ran)));
-        format!(
-            "before that on slot {index}:\n{}",
-            lines.collect::<String>()
-        )
+        format!("before that on slot {index}:\n{}", lines.collect::<String>())
     }
 
     /// A program that misses what it is for proves nothing.
@@ -142,9 +133,8 @@ impl Judge {
             return;
         }
         for &(opcode, paths, ends) in ENDS {
-            for way in paths
-                .iter()
-                .flat_map(|&path| ends.iter().map(move |&end| (path, opcode, end)))
+            for way in
+                paths.iter().flat_map(|&path| ends.iter().map(move |&end| (path, opcode, end)))
             {
                 assert!(self.seen.contains(&way), "{}: never saw {way:?}", self.told);
             }
@@ -183,11 +173,6 @@ fn line(ran: &Ran) -> String {
     let name = Opcode::from_code(ran.cmd.opcode()).map_or("?", Opcode::name);
     let staged = if ran.staged { "" } else { " (badly staged)" };
     let (path, cmd, done) = (ran.path, ran.cmd, ran.done);
-    let answer = format!(
-        "{} {:x} v{}",
-        done.status,
-        done.result,
-        u8::from(done.lo_valid)
-    );
+    let answer = format!("{} {:x} v{}", done.status, done.result, u8::from(done.lo_valid));
     format!("{name} by {path:?}{staged} {cmd:?} -> {answer}")
 }

@@ -72,13 +72,7 @@ impl<L: Transport> Worker<L> {
             self.reap();
             log.extend(self.sent.drain(..).map(|sent| {
                 let (done, record) = sent.done.expect("reaped");
-                Ran {
-                    cmd: sent.cmd,
-                    path: sent.path,
-                    staged: sent.staged,
-                    done,
-                    record,
-                }
+                Ran { cmd: sent.cmd, path: sent.path, staged: sent.staged, done, record }
             }));
         }
         log
@@ -203,8 +197,7 @@ impl<L: Transport> Worker<L> {
             1 => {
                 staged = false;
                 // The completion carries the doorbell's cookie.
-                self.pair
-                    .stage(index, &cmd.with_cookie(!cookie), Split::Lines);
+                self.pair.stage(index, &cmd.with_cookie(!cookie), Split::Lines);
             }
             2 => staged = false,
             3..=9 => {
@@ -247,23 +240,13 @@ impl<L: Transport> Worker<L> {
 
     fn note(&mut self, cmd: Cmd, path: Path, staged: bool, claimed: Option<u32>, room: &mut Room) {
         room.cq -= 1;
-        let hint = self
-            .board
-            .hints
-            .iter()
-            .find(|hint| hint.index == cmd.index());
+        let hint = self.board.hints.iter().find(|hint| hint.index == cmd.index());
         match (Opcode::from_code(cmd.opcode()), hint) {
             (Some(Opcode::Add), Some(hint)) => hint.live.store(true, Relaxed),
             (Some(Opcode::Delete), Some(hint)) => hint.live.store(false, Relaxed),
             _ => {}
         }
-        self.sent.push(Sent {
-            cmd,
-            path,
-            staged,
-            claimed,
-            done: None,
-        });
+        self.sent.push(Sent { cmd, path, staged, claimed, done: None });
     }
 
     fn reap(&mut self) {
@@ -275,13 +258,8 @@ impl<L: Transport> Worker<L> {
             assert!(place < self.sent.len(), "a cookie of nobody: {done:x?}");
             assert!(self.sent[place].done.is_none(), "R7: twice: {done:x?}");
             if self.sent[place].cmd.opcode() == Opcode::Fence as u8 && done.status == Status::Ok {
-                let earlier = self.sent[..place]
-                    .iter()
-                    .filter(|sent| sent.path == Path::Ring);
-                assert!(
-                    earlier.into_iter().all(|sent| sent.done.is_some()),
-                    "FENCE: {done:x?}"
-                );
+                let earlier = self.sent[..place].iter().filter(|sent| sent.path == Path::Ring);
+                assert!(earlier.into_iter().all(|sent| sent.done.is_some()), "FENCE: {done:x?}");
             }
             let record = self.record(place, done);
             let sent = &mut self.sent[place];
@@ -309,28 +287,19 @@ impl<L: Transport> Worker<L> {
     /// Keeps the hints good enough to hit something.
     fn learn(&self, place: usize, done: Done) {
         let cmd = &self.sent[place].cmd;
-        let Some(hint) = self
-            .board
-            .hints
-            .iter()
-            .find(|hint| hint.index == cmd.index())
-        else {
+        let Some(hint) = self.board.hints.iter().find(|hint| hint.index == cmd.index()) else {
             return;
         };
-        let moved = matches!(
-            Opcode::from_code(done.opcode),
-            Some(Opcode::Update | Opcode::Resolve)
-        );
+        let moved =
+            matches!(Opcode::from_code(done.opcode), Some(Opcode::Update | Opcode::Resolve));
         match (done.status, Opcode::from_code(done.opcode)) {
             (Status::Ok, Some(Opcode::Add)) => {
-                hint.generation
-                    .store(cmd.header().generation.get(), Relaxed);
+                hint.generation.store(cmd.header().generation.get(), Relaxed);
             }
             (Status::Ok, _) if moved => hint.top.store(done.result, Relaxed),
             (Status::Occupied | Status::OldGeneration | Status::Stale, _) => {
                 hint.generation.store(done.result as u32, Relaxed);
-                hint.live
-                    .store(done.status != Status::OldGeneration, Relaxed);
+                hint.live.store(done.status != Status::OldGeneration, Relaxed);
             }
             (Status::Empty, _) => hint.live.store(false, Relaxed),
             _ => {}

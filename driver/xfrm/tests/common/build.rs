@@ -36,13 +36,7 @@ pub fn message(kind: u16, flags: u16, seq: u32, pid: u32, body: &[u8]) -> Vec<u8
 }
 
 pub fn packet(data: &[u8]) -> Packet<'_> {
-    Packet {
-        number: 1,
-        offset: 40,
-        timestamp: Duration::ZERO,
-        family: NETLINK_XFRM,
-        data,
-    }
+    Packet { number: 1, offset: 40, timestamp: Duration::ZERO, family: NETLINK_XFRM, data }
 }
 
 /// The only message of a packet.
@@ -108,13 +102,7 @@ pub const OUT: SaSpec = SaSpec {
 };
 
 /// An inbound SA with ESN.
-pub const IN: SaSpec = SaSpec {
-    src: OUT.dst,
-    dst: OUT.src,
-    spi: 0x2001,
-    reqid: 2,
-    ..OUT
-};
+pub const IN: SaSpec = SaSpec { src: OUT.dst, dst: OUT.src, spi: 0x2001, reqid: 2, ..OUT };
 
 impl SaSpec {
     pub fn info(&self) -> Vec<u8> {
@@ -198,13 +186,7 @@ impl SaSpec {
     }
 
     pub fn sa(&self, kind: u16, flags: u16, seq: u32, pid: u32) -> Vec<u8> {
-        message(
-            kind,
-            flags,
-            seq,
-            pid,
-            &[self.info(), self.attributes()].concat(),
-        )
+        message(kind, flags, seq, pid, &[self.info(), self.attributes()].concat())
     }
 
     /// A NEWSA event.
@@ -312,9 +294,7 @@ pub fn policy(
 
 /// A pcap file with the packets, as nlmon gives them.
 pub fn pcap(packets: &[Vec<u8>]) -> Vec<u8> {
-    let mut file = vec![
-        0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0,
-    ];
+    let mut file = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0];
     file.extend(253_u32.to_le_bytes());
     for data in packets {
         let length = (data.len() as u32 + 16).to_le_bytes();

@@ -32,10 +32,7 @@ impl File {
         } else {
             &["10.9.0.2", "fd09::2"]
         };
-        addresses
-            .iter()
-            .map(|address| address.parse().unwrap())
-            .collect()
+        addresses.iter().map(|address| address.parse().unwrap()).collect()
     }
 
     pub fn packets(&self) -> Packets<'_> {
@@ -59,11 +56,7 @@ pub fn messages(data: &[u8]) -> Vec<Message> {
 pub fn file(name: &str) -> File {
     let path = Path::new(DATA).join(name);
     let data = fs::read(&path).unwrap();
-    File {
-        path,
-        name: name.to_owned(),
-        data,
-    }
+    File { path, name: name.to_owned(), data }
 }
 
 /// All captures.
@@ -75,10 +68,7 @@ pub fn files() -> Vec<File> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path
-                .extension()
-                .is_some_and(|extension| extension == "pcap")
-            {
+            } else if path.extension().is_some_and(|extension| extension == "pcap") {
                 let name = path.strip_prefix(DATA).unwrap().to_str().unwrap();
                 names.push(name.to_owned());
             }
@@ -113,10 +103,7 @@ impl Sink for Recorder {
             assert!(!aead.key.is_empty(), "presented without its key");
         } else if self.picky {
             self.table.remove(&sa.id);
-            return Ok(Verdict::Skipped(format!(
-                "no {} in this device",
-                sa.algorithm
-            )));
+            return Ok(Verdict::Skipped(format!("no {} in this device", sa.algorithm)));
         }
         self.table.insert(sa.id, (sa.clone(), direction));
         self.log.push(Call::Present(sa.id.spi, direction));
@@ -125,11 +112,7 @@ impl Sink for Recorder {
 
     fn advance(&mut self, id: &SaId, replay: Replay) -> Result<(), SinkError> {
         self.log.push(Call::Advance(id.spi, replay.out, replay.inn));
-        let sa = &mut self
-            .table
-            .get_mut(id)
-            .expect("advance of an SA that is not held")
-            .0;
+        let sa = &mut self.table.get_mut(id).expect("advance of an SA that is not held").0;
         assert_ne!(sa.replay, replay, "advance by nothing");
         sa.replay = replay;
         Ok(())
@@ -137,20 +120,13 @@ impl Sink for Recorder {
 
     fn encap(&mut self, id: &SaId, encap: Encap) -> Result<(), SinkError> {
         self.log.push(Call::Encap(id.spi, encap));
-        self.table
-            .get_mut(id)
-            .expect("encap of an SA that is not held")
-            .0
-            .encap = Some(encap);
+        self.table.get_mut(id).expect("encap of an SA that is not held").0.encap = Some(encap);
         Ok(())
     }
 
     fn remove(&mut self, id: &SaId, why: Removal) -> Result<(), SinkError> {
         self.log.push(Call::Remove(id.spi, why));
-        assert!(
-            self.picky || self.table.contains_key(id),
-            "removal of an SA that is not held"
-        );
+        assert!(self.picky || self.table.contains_key(id), "removal of an SA that is not held");
         self.table.remove(id);
         Ok(())
     }
@@ -164,10 +140,7 @@ pub struct Run {
 
 impl Run {
     pub fn new(options: Options) -> Self {
-        Self {
-            follower: Follower::new(options),
-            sink: Recorder::default(),
-        }
+        Self { follower: Follower::new(options), sink: Recorder::default() }
     }
 
     pub fn apply(&mut self, message: &Message) {
@@ -190,16 +163,11 @@ impl Run {
 pub fn follow(file: &File, options: Options) -> Run {
     let messages = file.messages();
     let mut run = Run::new(options);
-    messages
-        .iter()
-        .for_each(|message| run.follower.learn_policies(message));
+    messages.iter().for_each(|message| run.follower.learn_policies(message));
     messages.iter().for_each(|message| run.apply(message));
     run
 }
 
 pub fn options(file: &File, use_dumps: bool) -> Options {
-    Options {
-        locals: file.locals(),
-        use_dumps,
-    }
+    Options { locals: file.locals(), use_dumps }
 }

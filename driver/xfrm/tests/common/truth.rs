@@ -94,11 +94,7 @@ pub fn entry(body: &[u8]) -> Entry {
             }
             18 => {
                 let bytes = u32_at(value, 64) as usize / 8;
-                entry.aead = Some((
-                    name(value),
-                    value[72..72 + bytes].to_vec(),
-                    u32_at(value, 68),
-                ));
+                entry.aead = Some((name(value), value[72..72 + bytes].to_vec(), u32_at(value, 68)));
             }
             21 => entry.mark = (u32_at(value, 0), u32_at(value, 4)),
             23 => {
