@@ -279,7 +279,33 @@ fn a_repeated_update_never_pulls_the_device_back<B: Backend>() {
     assert_eq!(top_of(&manager, sa), (1, 0, false));
 }
 
+fn a_wait_with_interrupts_sleeps_until_one_comes<B: Backend>() {
+    let (manager, link, sa) = one::<B>(Config { interrupts: true, ..config() });
+    manager.set_path_policy(PathPolicy::Ring);
+    let arms = |link: &Link<B>| {
+        let arm = Doorbell::CQ_ARM.address(0);
+        let is_arm =
+            |event: &&Event| matches!(event, Event::Write { offset, .. } if *offset == arm);
+        link.recorded().iter().filter(is_arm).count()
+    };
+    link.record();
+    // Far more cycles than a wait polls for.
+    misbehave!(B, link, |faults| faults.delay_cycles = 200_000);
+    let ticket = manager.update(sa, hi(1, 1)).unwrap();
+    assert!(ticket.wait(Instant::now() + Duration::from_secs(10)).unwrap().is_ok());
+    assert!(arms(&link) >= 1, "R1: it asked for an interrupt");
+    let sent = esnic_driver::counter(&link, Counters::MSIX_SENT);
+    assert!(sent >= 1, "R2: and got one");
+    // An outcome that comes at once needs none.
+    B::misbehave(link.device(), |faults| faults.delay_cycles = 0);
+    link.record();
+    done(&manager.update(sa, hi(1, 2)).unwrap());
+    assert_eq!(arms(&link), 0);
+    assert_eq!(esnic_driver::counter(&link, Counters::MSIX_SENT), sent, "R2: no storm");
+}
+
 on_every_backend!(
+    a_wait_with_interrupts_sleeps_until_one_comes,
     an_outcome_is_told_once_whatever_the_order,
     as_many_callbacks_as_promised,
     a_callback_may_submit_and_poll,

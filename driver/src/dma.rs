@@ -117,7 +117,8 @@ impl std::fmt::Debug for DmaBuffer {
     }
 }
 
-/// Gives zeroed anonymous memory of `len_bytes`, rounded up to pages, for a [`DmaBuffer`].
+/// Gives zeroed anonymous memory of `len_bytes`, rounded up to pages, for a [`DmaBuffer`]: locked as
+/// far as limits allow, left out of core dumps and of forked children.
 ///
 /// # Errors
 /// If the system has none.
@@ -125,5 +126,8 @@ pub fn allocate(len_bytes: usize) -> Result<Arc<MmapRegion>, Error> {
     let rounded = len_bytes.max(1).next_multiple_of(4096);
     let region = MmapRegion::new(rounded)
         .map_err(|source| Error::DmaMemory { len_bytes: rounded, reason: source.to_string() })?;
+    // A submission ring holds keys until they are fetched. Where limits forbid locking, an IOMMU
+    // mapping pins the pages anyway, and without one there is only a simulator.
+    let _ = crate::secret::protect(&region);
     Ok(Arc::new(region))
 }

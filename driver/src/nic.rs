@@ -55,7 +55,8 @@ pub struct Config {
     pub max_sas: Option<u32>,
     /// Whether keys may be in memory that can be swapped out.
     pub key_memory: KeyMemory,
-    /// Whether to turn interrupts on; without, completions are polled for.
+    /// Whether to turn interrupts on: then a wait polls for a short while only, and sleeps until the
+    /// queue pair's interrupt. Without, it polls.
     pub interrupts: bool,
     /// Deadlines.
     pub timeouts: Timeouts,

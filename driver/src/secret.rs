@@ -148,19 +148,20 @@ impl Drop for Vault {
     }
 }
 
-/// Locks the pages of `region`, keeps them out of core dumps, and out of forked children.
-fn protect(region: &MmapRegion) -> std::io::Result<()> {
+/// Keeps the pages of `region` out of core dumps and out of forked children, and locks them: the
+/// part that a limit can forbid comes last.
+pub(crate) fn protect(region: &MmapRegion) -> std::io::Result<()> {
     let (start, len) = (region.as_ptr().cast(), region.size());
-    // SAFETY: the range is exactly the mapping that `region` owns and keeps for longer than this
-    // call; the call changes no content.
-    if unsafe { libc::mlock2(start, len, libc::MLOCK_ONFAULT) } != 0 {
-        return Err(std::io::Error::last_os_error());
-    }
     for advice in [libc::MADV_DONTDUMP, libc::MADV_WIPEONFORK] {
-        // SAFETY: as above; both kinds of advice leave the content of this process alone.
+        // SAFETY: the range is exactly the mapping that `region` owns and keeps for longer than this
+        // call; both kinds of advice leave the content of this process alone.
         if unsafe { libc::madvise(start, len, advice) } != 0 {
             return Err(std::io::Error::last_os_error());
         }
+    }
+    // SAFETY: as above; locking changes no content.
+    if unsafe { libc::mlock2(start, len, libc::MLOCK_ONFAULT) } != 0 {
+        return Err(std::io::Error::last_os_error());
     }
     Ok(())
 }

@@ -98,20 +98,30 @@ impl SubmissionRing {
         // of two threads that mark neighbours at least one sees both marks.
         fence(Ordering::SeqCst);
         let mut moved = None;
-        let mut tail = self.published.load(Ordering::Acquire);
+        let mut from = self.published.load(Ordering::Acquire);
+        loop {
+            let tail = self.ready_up_to(from);
+            if tail == from {
+                return moved;
+            }
+            match self.published.compare_exchange(from, tail, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => {
+                    moved = Some(RingIndex(tail));
+                    from = tail;
+                }
+                Err(now) => from = now,
+            }
+        }
+    }
+
+    /// Where the run of ready commands that begins at `tail` ends.
+    fn ready_up_to(&self, mut tail: u32) -> u32 {
         loop {
             let mark = self.ready[RingIndex(tail).slot(self.log2) as usize].load(Ordering::Acquire);
             if mark >> 2 != u64::from(tail) {
-                return moved;
+                return tail;
             }
-            let next = tail.wrapping_add((mark & 3) as u32);
-            match self.published.compare_exchange(tail, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => {
-                    moved = Some(RingIndex(next));
-                    tail = next;
-                }
-                Err(now) => tail = now,
-            }
+            tail = tail.wrapping_add((mark & 3) as u32);
         }
     }
 

@@ -53,6 +53,9 @@ pub enum Suspicion {
     NotCompleted,
 }
 
+/// How often a wait looks for completions before it sleeps, where interrupts are on.
+const SPINS: u32 = 64;
+
 /// How often a wait looks whether the device is still well.
 const LOOK_AFTER: Duration = Duration::from_millis(10);
 
@@ -134,6 +137,7 @@ pub(crate) fn wait<T: Transport>(
         return Ok(settled);
     }
     let mut look = None;
+    let mut idle = 0;
     let begun = Instant::now();
     loop {
         if let Some(settled) = pending.poll(number) {
@@ -142,6 +146,7 @@ pub(crate) fn wait<T: Transport>(
         if core.poll() > 0 {
             continue;
         }
+        idle += 1;
         let now = Instant::now();
         if now >= *look.get_or_insert(now + LOOK_AFTER) {
             core.nic.check_pair(pair)?;
@@ -154,8 +159,32 @@ pub(crate) fn wait<T: Transport>(
             let (waited, suspicion) = (begun.elapsed(), suspect(core, pair));
             return Err(WaitError::Timeout { waited, suspicion });
         }
-        core.nic.transport.relax();
+        if core.nic.config.interrupts && idle > SPINS {
+            sleep(core, pair, number, deadline.min(now + LOOK_AFTER))?;
+        } else {
+            core.nic.transport.relax();
+        }
     }
+}
+
+/// Sleeps until the pair's interrupt, or until somebody has to look at the clock again.
+fn sleep<T: Transport>(
+    core: &Core<T>,
+    pair: usize,
+    number: u32,
+    until: Instant,
+) -> Result<(), WaitError> {
+    let t = &core.nic.transport;
+    core.pair(pair).arm(t);
+    // What came between the last look and the arming: another thread may have taken it, and then
+    // no interrupt follows.
+    if core.poll() > 0 || core.pair(pair).pending.poll(number).is_some() {
+        return Ok(());
+    }
+    let vector = core.pair(pair).number;
+    let vector = u16::try_from(vector).expect("a device has at most 64 queue pairs");
+    t.wait_interrupt(vector, until)?;
+    Ok(())
 }
 
 fn suspect<T: Transport>(core: &Core<T>, pair: usize) -> Suspicion {

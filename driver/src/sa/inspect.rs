@@ -2,8 +2,9 @@
 //! What the device really holds, and where that differs from what it should. Keys are not part of
 //! either: the device does not give them out, and the shadow's are in the vault.
 
-use super::element::{State, handle};
+use super::element::{Element, State, handle};
 use super::spec::address;
+use super::submit::alive;
 use super::{SaHandle, SaManager, SaSpec};
 use crate::core::Core;
 use crate::error::Error;
@@ -136,7 +137,7 @@ impl<T: Transport> SaManager<T> {
     #[must_use]
     pub fn known_top(&self, sa: SaHandle) -> Option<(Top, bool)> {
         let element = self.core.element(sa.0).ok()?;
-        super::alive(element.flow(), sa.0).ok().map(|()| element.top())
+        alive(element.flow(), sa.0).ok().map(|()| element.top())
     }
 
     /// In which state of its life an SA is; `None` if the handle names none.
@@ -260,7 +261,7 @@ impl<T: Transport> Core<T> {
 
     pub(crate) fn diff_row(&self, row: u32) -> Option<Difference> {
         let element = self.elements.get(row as usize);
-        let flow = element.map(super::Element::flow);
+        let flow = element.map(Element::flow);
         let expected = flow.is_some_and(|flow| flow.state == State::Live);
         let state = self.slot_state(row);
         let live = state == SlotState::Live as u8;
@@ -268,7 +269,7 @@ impl<T: Transport> Core<T> {
         match (expected, live) {
             (false, false) if state == SlotState::Free as u8 => return None,
             (true, true) => {
-                let shadow = element.map(super::Element::view)?;
+                let shadow = element.map(Element::view)?;
                 compare(&shadow, &self.read_row(row), &mut what);
             }
             _ => {
