@@ -102,9 +102,9 @@ pub(crate) struct BenchArgs {
     /// Updates that share one doorbell.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) batch: u32,
-    /// SAs to update in turn.
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) sas: u32,
+    /// SAs to update in turn [default: 1024, or as many as the device has rows]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) sas: Option<u32>,
     /// Threads that submit, each to a queue pair of its own as far as the device has them.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) threads: u32,

@@ -26,6 +26,9 @@ use std::time::{Duration, Instant};
 /// Most pairs that the benchmark uses; as many as the model has.
 const MAX_PAIRS: u32 = 8;
 
+/// SAs to update, if nothing else is asked for.
+const USUAL_SAS: u32 = 1024;
+
 /// How long a batch may take.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -80,20 +83,21 @@ pub(crate) fn measure(args: &BenchArgs) -> Result<Figures, Failure> {
     if !(args.seconds > 0.0 && args.seconds <= 3600.0) {
         return Err(Failure::Input(anyhow!("--seconds takes more than 0 and at most 3600")));
     }
-    if args.sas > args.device.capacity {
-        let (sas, capacity) = (args.sas, args.device.capacity);
+    let sas = args.sas.unwrap_or_else(|| USUAL_SAS.min(args.device.capacity));
+    if sas > args.device.capacity {
+        let capacity = args.device.capacity;
         return Err(Failure::Input(anyhow!("--sas is {sas}, the device has {capacity} rows")));
     }
     let pairs = args.threads.min(MAX_PAIRS);
-    if args.sas < pairs {
-        let (sas, threads) = (args.sas, args.threads);
+    if sas < pairs {
+        let threads = args.threads;
         return Err(Failure::Input(anyhow!("--sas is {sas}, too few for {threads} threads")));
     }
     // Room for two batches of every thread, so that a full ring is not what is measured.
     let sharing = args.threads.div_ceil(pairs);
     let log2 = (2 * args.batch * sharing).next_power_of_two().ilog2().clamp(6, 12);
     let config = Config { queue_pairs: pairs, sq_log2: log2, cq_log2: log2, ..Config::default() };
-    device::with(&args.device, config, Bench { args, pairs })
+    device::with(&args.device, config, Bench { args, pairs, sas })
 }
 
 /// What the demonstration measures.
@@ -101,7 +105,7 @@ pub(crate) fn sample(device: DeviceArgs, seconds: f64) -> BenchArgs {
     BenchArgs {
         device,
         batch: 32,
-        sas: 1024,
+        sas: None,
         threads: 1,
         seconds,
         path: PathArg::Auto,
@@ -113,6 +117,7 @@ pub(crate) fn sample(device: DeviceArgs, seconds: f64) -> BenchArgs {
 struct Bench<'a> {
     args: &'a BenchArgs,
     pairs: u32,
+    sas: u32,
 }
 
 impl Job for Bench<'_> {
@@ -125,7 +130,7 @@ impl Job for Bench<'_> {
             PathArg::Ring => PathPolicy::Ring,
             PathArg::Direct => PathPolicy::Direct,
         });
-        let sas = fill(manager, args.sas).map_err(Failure::device)?;
+        let sas = fill(manager, self.sas).map_err(Failure::device)?;
         let before = Counted::read(manager.transport());
         let begun = Instant::now();
         let shares = self.share(manager, &sas, begun).map_err(Failure::device)?;
@@ -150,7 +155,7 @@ impl Job for Bench<'_> {
             mode: format!("{:?}", args.mode).to_lowercase(),
             batch: args.batch,
             threads: args.threads,
-            sas: args.sas,
+            sas: self.sas,
             updates,
             seconds,
             updates_per_second: updates as f64 / seconds,

@@ -35,6 +35,7 @@ pub fn main() -> ExitCode {
         Some(args::Command::Bench(args)) => bench::run(&args),
     };
     match outcome {
+        Ok(()) if output::failed() => ExitCode::from(2),
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if let Some(error) = failure.error() {

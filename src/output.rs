@@ -5,6 +5,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use esnic_abi::{Algorithm, Direction, Mode, Protocol};
 use std::fmt;
 use std::io::{ErrorKind, Write, stderr, stdout};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// An empty table with these headings. On a terminal it fits the width.
 pub(crate) fn table(headings: &[&str]) -> Table {
@@ -45,17 +46,29 @@ pub(crate) fn algorithm(algorithm: Algorithm, icv_len: u8) -> String {
     format!("aes-{kind}-{}/{icv_len}", algorithm.key_len_bytes() * 8)
 }
 
-/// Writes a line to standard output. Where nobody reads it any more (`| head`), the process ends
-/// quietly, as any filter does.
+/// Whether standard output has failed: 0 no, 1 nobody reads it any more, 2 otherwise.
+static FAILED: AtomicU8 = AtomicU8::new(0);
+
+/// Writes a line to standard output. After a failure it writes nothing more: the work goes on to its
+/// orderly end, and [`failed`] tells.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
+    if FAILED.load(Ordering::Relaxed) != 0 {
+        return;
+    }
     match writeln!(stdout().lock(), "{text}") {
         Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        // `| head`: a reader that has seen enough is no failure.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => FAILED.store(1, Ordering::Relaxed),
         Err(error) => {
+            FAILED.store(2, Ordering::Relaxed);
             complain!("esnic: cannot write to standard output: {error}");
-            std::process::exit(2);
         }
     }
+}
+
+/// Whether something that had to be said could not be written, and somebody wanted to read it.
+pub(crate) fn failed() -> bool {
+    FAILED.load(Ordering::Relaxed) == 2
 }
 
 /// Writes a line to standard error. Where that cannot be written, there is nobody left to tell.

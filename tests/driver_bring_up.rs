@@ -231,7 +231,7 @@ fn a_device_that_does_not_keep_its_configuration_is_refused<B: Backend>() {
         let link = Recorder::new(B::plug(small()));
         link.lie(register.address(0), 0x4000);
         let error = SaManager::open(link.clone(), quick()).map(drop).unwrap_err();
-        assert!(matches!(error, Error::Config { .. }), "{register:?}: {error}");
+        assert!(matches!(error, Error::Misbehaves { .. }), "{register:?}: {error}");
         assert_eq!(B::mappings(link.device()).unwrap_or(0), 0);
     }
 }

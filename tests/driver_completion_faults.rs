@@ -274,8 +274,8 @@ fn a_completion_comes_once<B: Backend>() {
 #[test]
 fn garbage_never_moves_the_shadow() {
     const ROUNDS: u32 = 100_000;
-    let seed = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0xBAD_C0DE);
-    eprintln!("SEED={seed}");
+    let seed = std::env::var("ESNIC_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0xBAD_C0DE);
+    eprintln!("ESNIC_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let (manager, link, sa) = victim();
     let known = top_of(&manager, sa);

@@ -95,7 +95,7 @@ fn calm<T: Transport>(manager: &SaManager<T>) {
 fn add<T: Transport>(manager: &SaManager<T>, needle: &Needle, n: u32) -> SaHandle {
     let spec = needle.spec(n);
     let (sa, ticket) = manager.add(&spec).unwrap();
-    settled(&ticket);
+    let _refused = settled(&ticket);
     sa
 }
 

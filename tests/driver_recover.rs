@@ -238,7 +238,7 @@ fn tickets_of_other_threads_settle_while_the_device_is_reset<B: Backend>() {
                     next += 1;
                     match manager.update(all[k], hi(k as u32, next as u32)) {
                         Ok(ticket) => {
-                            ticket.wait_default().unwrap();
+                            let _either = ticket.wait_default().unwrap();
                             settled.fetch_add(1, Ordering::Relaxed);
                         }
                         Err(SubmitError::Closed) => {

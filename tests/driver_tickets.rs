@@ -304,7 +304,33 @@ fn a_wait_with_interrupts_sleeps_until_one_comes<B: Backend>() {
     assert_eq!(esnic_driver::counter(&link, Counters::MSIX_SENT), sent, "R2: no storm");
 }
 
+/// Asks for a reset from inside a callback, which is forbidden.
+struct Resets<B: Backend>(Mutex<Option<Manager<B>>>, Mutex<Vec<Result<(), Error>>>);
+
+impl<B: Backend> OnSettled for Resets<B> {
+    fn settled(&self, _: u64, _: Settled) {
+        let manager = self.0.lock().unwrap().take();
+        if let Some(manager) = manager {
+            self.1.lock().unwrap().push(manager.recover(Verify::Sample).map(drop));
+        }
+    }
+}
+
+fn a_callback_of_a_reset_cannot_hang_it<B: Backend>() {
+    let timeouts = Timeouts { command: Duration::from_millis(200), ..config().timeouts };
+    let (manager, link, sa) = one::<B>(Config { timeouts, ..config() });
+    misbehave!(B, link, |faults| faults.stuck = Stuck::UntilReset);
+    let resets = Arc::new(Resets::<B>(Mutex::new(Some(manager.clone())), Mutex::default()));
+    let callback = manager.register(resets.clone()).unwrap();
+    manager.update(sa, hi(1, 1)).unwrap().notify(callback, 0);
+    manager.recover(Verify::All).unwrap();
+    let inner = std::mem::take(&mut *resets.1.lock().unwrap());
+    assert!(matches!(inner.as_slice(), [Err(Error::Stuck { .. })]), "{inner:?}");
+    done(&manager.update(sa, hi(1, 1)).unwrap());
+}
+
 on_every_backend!(
+    a_callback_of_a_reset_cannot_hang_it,
     a_wait_with_interrupts_sleeps_until_one_comes,
     an_outcome_is_told_once_whatever_the_order,
     as_many_callbacks_as_promised,

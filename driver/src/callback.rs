@@ -8,7 +8,8 @@ use std::sync::{Arc, OnceLock};
 pub trait OnSettled: Send + Sync {
     /// The command that was given `token` is settled. Called exactly once for it, on whichever
     /// thread finds out, possibly before the submitting call has returned. No lock of the driver's is
-    /// held that submitting takes; waiting in here would make everybody wait.
+    /// held that submitting takes; waiting in here would make everybody wait, and a reset must be
+    /// asked for elsewhere: inside, `recover` and `close` fail after their deadline.
     fn settled(&self, token: u64, settled: Settled);
 }
 

@@ -10,11 +10,14 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum Error {
     /// Every read gives all ones.
-    #[error("the device is gone: it answers every read with all ones")]
+    #[error(
+        "the device is gone: it answers every read with all ones; look for a removed card or a link \
+         that is down"
+    )]
     Gone,
     /// Something else answers.
     #[error(
-        "this is no esnic device: ID reads {found:#010x}, expected {:#010x}",
+        "this is no esnic device, check which one is named: ID reads {found:#010x}, expected {:#010x}",
         esnic_abi::DEVICE_ID
     )]
     NotEsnic {
@@ -24,7 +27,7 @@ pub enum Error {
     /// The device speaks another layout.
     #[error(
         "the device speaks another layout: its ABI_HASH is {found:#018x}, this driver's is \
-         {:#018x}, and COMPAT_HASH does not list it",
+         {:#018x}, and COMPAT_HASH does not list it; use driver and device of one release",
         esnic_abi::ABI_HASH
     )]
     OtherLayout {
@@ -32,13 +35,25 @@ pub enum Error {
         found: u64,
     },
     /// A parameter that the device reports cannot be.
-    #[error("the device reports an impossible build")]
+    #[error("the device reports an impossible build; it is broken, or no esnic device")]
     Params(#[from] ParamsError),
     /// The caller asked for something that this device does not have.
     #[error("{what}")]
     Config {
         /// What is wanted and what there is.
         what: String,
+    },
+    /// The device is there, but does not do what every esnic device does.
+    #[error("the device misbehaves: {what}; reset it, and replace it if that does not help")]
+    Misbehaves {
+        /// What it does or does not.
+        what: String,
+    },
+    /// Something in this process holds up a reset.
+    #[error("the reset cannot begin: {what}; try again once that has ended")]
+    Stuck {
+        /// What it waits for.
+        what: &'static str,
     },
     /// The device did not reach a state in time.
     #[error("the device is in {} after {waited:?}, expected {expected}", name(*.found))]

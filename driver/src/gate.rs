@@ -21,10 +21,18 @@ impl Gate {
 
     /// Goes in, unless the gate is closed.
     pub(crate) fn enter(&self) -> Option<Inside<'_>> {
-        // Acquire: whoever comes in sees what was done while the gate was closed.
-        let before = self.0.fetch_add(1, Ordering::Acquire);
-        let inside = Inside(self);
-        (before & CLOSED == 0).then_some(inside)
+        let mut now = self.0.load(Ordering::Relaxed);
+        // A closed gate is not even touched: those who try again and again do not keep it busy.
+        while now & CLOSED == 0 {
+            // Acquire: whoever comes in sees what was done while the gate was closed.
+            let in_ =
+                self.0.compare_exchange_weak(now, now + 1, Ordering::Acquire, Ordering::Relaxed);
+            match in_ {
+                Ok(_) => return Some(Inside(self)),
+                Err(other) => now = other,
+            }
+        }
+        None
     }
 
     /// Lets nobody in any more; those inside stay.
@@ -32,8 +40,7 @@ impl Gate {
         self.0.fetch_or(CLOSED, Ordering::AcqRel);
     }
 
-    /// Whether nobody is inside. Once it is and the gate is closed, it stays so but for those who
-    /// are turned away.
+    /// Whether nobody is inside. Once it is and the gate is closed, it stays so.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.load(Ordering::Acquire) & !CLOSED == 0
     }

@@ -195,7 +195,7 @@ impl<T: Transport> Nic<T> {
         let instance = instance(self.epoch());
         regs::set_global64(t, Global::INSTANCE, instance);
         if regs::global64(t, Global::INSTANCE, 0) != instance {
-            return Err(Error::Config { what: "the device does not keep INSTANCE".to_owned() });
+            return Err(Error::Misbehaves { what: "it does not keep INSTANCE".to_owned() });
         }
         #[allow(clippy::cast_possible_truncation)]
         self.epoch.store(instance as u16, Ordering::Relaxed);
@@ -218,8 +218,8 @@ impl<T: Transport> Nic<T> {
         let begun = Instant::now();
         while !self.gate.is_empty() {
             if begun.elapsed() >= self.config.timeouts.command {
-                let what = "a submitting thread does not come back; it holds up the reset";
-                return Err(Error::Config { what: what.to_owned() });
+                let what = "a submitting thread does not come back";
+                return Err(Error::Stuck { what });
             }
             std::thread::yield_now();
         }

@@ -96,7 +96,7 @@ impl QueuePair {
             && regs::queue_pair(t, n, Register::START) == start;
         if !kept {
             let what = format!("queue pair {n} does not keep its configuration");
-            return Err(Error::Config { what });
+            return Err(Error::Misbehaves { what });
         }
         t.store_fence();
         regs::set_queue_pair(t, n, Register::QP_CTRL, queue_pair::QP_CTRL::ENABLE.put(0, 1));

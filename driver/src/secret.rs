@@ -1,25 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Keys: how they come in, and where they stay.
 //!
-//! A key is in three places of this process: in the caller's [`KeyMaterial`], in the vault while its
-//! SA exists (a restore after a reset needs it), and in a submission slot until the device has
-//! fetched it. Each is wiped when it is done with. The vault is locked into memory, excluded from
-//! core dumps, and empty in a forked child.
+//! The driver has a key in three places: in the caller's [`KeyMaterial`], in the vault while its SA
+//! exists (a restore after a reset needs it), and in a submission slot until the device has
+//! fetched it. Each is wiped when it is done with. The vault is locked into memory, and so are
+//! the rings as far as limits allow; both are left out of core dumps and of forked children.
 //!
-//! This file and `transport/vfio` are where the driver's `unsafe` lives; here it is three system
-//! calls about pages that this file owns.
+//! This file is where the driver's `unsafe` lives: system calls about pages that the driver owns.
 
 use crate::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use vm_memory::{Bytes, MmapRegion, VolatileMemory};
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{Zeroize, Zeroizing};
 
-/// Salt and key of one SA. Wiped on drop; never printed.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct KeyMaterial {
+/// Salt and key of one SA. Wiped on drop; never printed. Behind a box, so that moving it leaves no copy.
+#[derive(Clone)]
+pub struct KeyMaterial(Box<Zeroizing<Material>>);
+
+/// Salt and key, wherever they are kept.
+#[derive(Clone, Default, Zeroize)]
+struct Material {
     salt: [u8; 4],
     key: [u8; 32],
+}
+
+/// A look at a salt and a key.
+#[derive(Clone, Copy)]
+pub(crate) struct Keys<'k> {
+    pub(crate) salt: &'k [u8; 4],
+    pub(crate) key: &'k [u8; 32],
 }
 
 impl KeyMaterial {
@@ -32,28 +42,40 @@ impl KeyMaterial {
         if !matches!(key.len(), 16 | 24 | 32) {
             return Err(key.len());
         }
-        let mut material = Self { salt, key: [0; 32] };
-        material.key[..key.len()].copy_from_slice(key);
+        let mut material = Self(Box::default());
+        material.0.salt = salt;
+        material.0.key[..key.len()].copy_from_slice(key);
         Ok(material)
     }
 
-    pub(crate) fn salt(&self) -> &[u8; 4] {
-        &self.salt
+    /// A copy that is wiped on its own.
+    pub(crate) fn copy_of(keys: Keys<'_>) -> Self {
+        let mut material = Self(Box::default());
+        material.0.salt = *keys.salt;
+        material.0.key = *keys.key;
+        material
     }
 
-    pub(crate) fn key(&self) -> &[u8; 32] {
-        &self.key
+    pub(crate) fn keys(&self) -> Keys<'_> {
+        Keys { salt: &self.0.salt, key: &self.0.key }
     }
 
     /// Whether everything from byte `len` of the key on is zero, as a key of that length has it.
     pub(crate) fn fits(&self, len: usize) -> bool {
-        self.key[len..].iter().all(|&b| b == 0)
+        self.0.key[len..].iter().all(|&b| b == 0)
     }
 
     /// Whether both are the same, in a time that does not depend on where they differ.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
-        let pairs = self.salt.iter().zip(&other.salt).chain(self.key.iter().zip(&other.key));
+        self.keys().same_as(other.keys())
+    }
+}
+
+impl Keys<'_> {
+    /// As [`KeyMaterial::same_as`].
+    pub(crate) fn same_as(self, other: Keys<'_>) -> bool {
+        let pairs = self.salt.iter().zip(other.salt).chain(self.key.iter().zip(other.key));
         std::hint::black_box(pairs.fold(0, |sum, (a, b)| sum | (a ^ b))) == 0
     }
 }
@@ -103,24 +125,23 @@ impl Vault {
         self.locked
     }
 
-    pub(crate) fn put(&self, index: usize, keys: &KeyMaterial) {
+    pub(crate) fn put(&self, index: usize, keys: Keys<'_>) {
         let mut cell = Zeroizing::new([0; CELL]);
-        cell[..4].copy_from_slice(&keys.salt);
-        cell[4..36].copy_from_slice(&keys.key);
+        cell[..4].copy_from_slice(keys.salt);
+        cell[4..36].copy_from_slice(keys.key);
         self.write(index, &cell);
     }
 
     /// Runs `f` on the keys of `index`; the copy it sees is wiped afterwards.
-    pub(crate) fn with<R>(&self, index: usize, f: impl FnOnce(&KeyMaterial) -> R) -> R {
+    pub(crate) fn with<R>(&self, index: usize, f: impl FnOnce(Keys<'_>) -> R) -> R {
         let mut cell = Zeroizing::new([0; CELL]);
         self.region
             .as_volatile_slice()
             .read_slice(cell.as_mut_slice(), index * CELL)
             .expect("the index is below the capacity");
-        let mut keys = KeyMaterial { salt: [0; 4], key: [0; 32] };
-        keys.salt.copy_from_slice(&cell[..4]);
-        keys.key.copy_from_slice(&cell[4..36]);
-        f(&keys)
+        let (salt, rest) = cell.split_first_chunk().expect("a cell is longer than a salt");
+        let (key, _) = rest.split_first_chunk().expect("a cell holds a key behind the salt");
+        f(Keys { salt, key })
     }
 
     pub(crate) fn wipe(&self, index: usize) {
@@ -129,7 +150,7 @@ impl Vault {
 
     /// Whether nothing is kept for `index`.
     pub(crate) fn is_empty(&self, index: usize) -> bool {
-        self.with(index, |keys| keys.salt == [0; 4] && keys.key == [0; 32])
+        self.with(index, |keys| *keys.salt == [0; 4] && *keys.key == [0; 32])
     }
 
     fn write(&self, index: usize, cell: &[u8; CELL]) {
@@ -174,8 +195,8 @@ mod tests {
     fn a_vault_keeps_what_it_is_given_until_it_is_wiped() {
         let vault = Vault::new(100, KeyMemory::BestEffort).unwrap();
         let keys = KeyMaterial::new([1, 2, 3, 4], &[7; 32]).unwrap();
-        vault.put(99, &keys);
-        assert!(vault.with(99, |kept| kept.same_as(&keys)));
+        vault.put(99, keys.keys());
+        assert!(vault.with(99, |kept| kept.same_as(keys.keys())));
         assert!(vault.is_empty(98));
         vault.wipe(99);
         assert!(vault.is_empty(99));

@@ -143,21 +143,22 @@ pub(crate) fn wait<T: Transport>(
         if let Some(settled) = pending.poll(number) {
             return Ok(settled);
         }
-        if core.poll() > 0 {
-            continue;
-        }
-        idle += 1;
+        let busy = core.poll() > 0;
+        idle = if busy { 0 } else { idle + 1 };
         let now = Instant::now();
         if now >= *look.get_or_insert(now + LOOK_AFTER) {
             core.nic.check_pair(pair)?;
             look = Some(now + LOOK_AFTER);
         }
-        if now >= deadline {
+        if now >= deadline && pending.poll(number).is_none() {
             core.nic.check_pair(pair)?;
             core.doubt(pair, number);
             core.tallies.timeouts.fetch_add(1, Ordering::Relaxed);
             let (waited, suspicion) = (begun.elapsed(), suspect(core, pair));
             return Err(WaitError::Timeout { waited, suspicion });
+        }
+        if busy {
+            continue;
         }
         if core.nic.config.interrupts && idle > SPINS {
             sleep(core, pair, number, deadline.min(now + LOOK_AFTER))?;

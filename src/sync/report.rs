@@ -172,8 +172,13 @@ impl Report {
         if let Some(reason) = self.resync {
             say!("The kernel's table is no longer known: {reason}.");
         }
-        if self.diff.is_empty() {
+        if let Some(error) = &self.device_error {
+            say!("The device failed: {error:#}.");
+        }
+        if self.is_in_step() {
             say!("In step: the table read back from the device is what it should be.");
+        } else if self.diff.is_empty() {
+            say!("NOT in step: the device holds what the driver wants, but see above.");
         } else {
             say!("NOT in step, {} rows differ:", self.diff.len());
             self.diff.iter().for_each(|difference| say!("  {difference}"));

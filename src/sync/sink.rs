@@ -126,7 +126,10 @@ impl<'m, T: Transport> NicSink<'m, T> {
     pub(super) fn finish(&mut self) -> Result<(), SinkError> {
         self.flush()?;
         let deadline = Instant::now() + PATIENCE;
-        while self.manager.stats().in_flight > 0 && Instant::now() < deadline {
+        while self.manager.in_flight() > 0 {
+            if Instant::now() >= deadline {
+                return Err("the device does not complete what the driver owes it".into());
+            }
             self.manager.poll();
             self.manager.transport().relax();
         }
@@ -140,7 +143,6 @@ impl<'m, T: Transport> NicSink<'m, T> {
         }
         if let Err(failure) = self.run_batch() {
             self.recover(&failure)?;
-            self.fill_batch();
             self.run_batch()?;
         }
         for k in 0..self.batch.len() {
@@ -169,6 +171,7 @@ impl<'m, T: Transport> NicSink<'m, T> {
 
     /// Sends the batch and waits; an error is the device's.
     fn run_batch(&mut self) -> Result<(), String> {
+        self.fill_batch();
         let run = self.batch.run(Instant::now() + PATIENCE);
         run.map_err(|error| chain(&error))?;
         let mut refusals = (0..self.batch.len()).filter_map(|k| self.batch.outcome(k)?.err());
@@ -201,7 +204,6 @@ impl<'m, T: Transport> NicSink<'m, T> {
         if !self.batched.contains(id) {
             self.batched.push(*id);
         }
-        self.fill_batch();
         if self.batched.len() >= BATCH { self.flush() } else { Ok(()) }
     }
 

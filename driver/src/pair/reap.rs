@@ -48,8 +48,8 @@ impl QueuePair {
                 return Ok(alone);
             }
             if begun.elapsed() >= within {
-                let what = "a callback does not return; it holds up the reset".to_owned();
-                return Err(Error::Config { what });
+                let what = "a callback does not return";
+                return Err(Error::Stuck { what });
             }
             std::thread::yield_now();
         }

@@ -5,7 +5,9 @@ use super::{COMMAND, IN_FLIGHT, NONE};
 use esnic_abi::{Handle, Opcode, Status, Update4};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// How a command went, as far as the driver will ever know.
+/// How a command went, as far as the driver will ever know. [`Settled::is_ok`] says whether it did
+/// what was asked.
+#[must_use = "a command that settled may have been refused"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
     /// The device completed it.

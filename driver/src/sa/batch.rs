@@ -140,18 +140,20 @@ impl<T: Transport> Batch<T> {
                 Ok(_) => {}
                 Err(_) => return self.refuse_rest(),
             }
-            if core.poll() == 0 {
-                if Instant::now() >= deadline {
-                    core.nic.check()?;
-                    break;
-                }
+            let busy = core.poll() > 0;
+            if Instant::now() >= deadline {
+                core.nic.check()?;
+                break;
+            }
+            if !busy {
                 self.collect();
                 core.nic.transport.relax();
             }
         }
         for place in &self.places {
             if let Place::Sent { pair, number, owner: true, .. } = *place {
-                ticket::wait(&core, pair, number, deadline)?;
+                // What each item came to is asked for item by item.
+                let _settled = ticket::wait(&core, pair, number, deadline)?;
             }
         }
         if self.sent < self.requests.len() {

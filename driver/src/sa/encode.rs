@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Commands as bytes. The only encoder: submission, retry and restore all come through here.
 
-use crate::secret::KeyMaterial;
+use crate::secret::Keys;
 use esnic_abi::{
     ADD_LO_VALID, Add, Bare, Cookie, Epoch, Handle, Header, LiveView, Opcode, QUERY_RECORD, Query,
     RESOLVE_COMMIT, Resolve, UPDATE_CAS, UPDATE_MONOTONE, Update as Record, Update4, UpdateMode,
@@ -27,7 +27,7 @@ fn header(stamp: Stamp, opcode: Opcode, flags: u8, handle: Option<Handle>) -> He
 }
 
 /// ADD of what the shadow says, with the keys, written in place: no copy of a key stays behind.
-pub(crate) fn add(bytes: &mut [u8; Add::LEN], stamp: Stamp, view: &LiveView, keys: &KeyMaterial) {
+pub(crate) fn add(bytes: &mut [u8; Add::LEN], stamp: Stamp, view: &LiveView, keys: Keys<'_>) {
     let handle =
         Handle::from_bits(u64::from(view.generation.get()) << 32 | u64::from(view.index.get()));
     let add = Add::mut_from_bytes(bytes).expect("it is 128 bytes");
@@ -53,8 +53,8 @@ pub(crate) fn add(bytes: &mut [u8; Add::LEN], stamp: Stamp, view: &LiveView, key
     add.udp_src = view.udp_src;
     add.udp_dst = view.udp_dst;
     add.peer = view.peer;
-    add.salt.copy_from_slice(keys.salt());
-    add.key.copy_from_slice(keys.key());
+    add.salt = *keys.salt;
+    add.key = *keys.key;
 }
 
 /// What an UPDATE shall do (§7).

@@ -9,6 +9,7 @@ use super::{SaHandle, SaManager, SaSpec};
 use crate::core::Core;
 use crate::error::Error;
 use crate::pair::QueuePair;
+use crate::secret::KeyMaterial;
 use crate::transport::Transport;
 use esnic_abi::{
     Algorithm, Bar, Direction, LiveView, Mode, Protocol, SA_ESN, SA_SLOT_BYTES, SlotState, Spi,
@@ -71,7 +72,7 @@ impl fmt::Display for Difference {
 
 /// A live row that holds a number which means nothing.
 fn nonsense(row: u32, what: &str, value: u8) -> Error {
-    Error::Config { what: format!("row {row} of the device's table has {what} {value}") }
+    Error::Misbehaves { what: format!("row {row} of its table has {what} {value}") }
 }
 
 fn decode(row: u32, view: &LiveView) -> Result<Row, Error> {
@@ -137,7 +138,10 @@ impl<T: Transport> SaManager<T> {
     #[must_use]
     pub fn known_top(&self, sa: SaHandle) -> Option<(Top, bool)> {
         let element = self.core.element(sa.0).ok()?;
-        alive(element.flow(), sa.0).ok().map(|()| element.top())
+        let top = element.top();
+        // What was read belongs to `sa` only if the slot is still in that life.
+        fence(Ordering::Acquire);
+        alive(element.flow(), sa.0).ok().map(|()| top)
     }
 
     /// In which state of its life an SA is; `None` if the handle names none.
@@ -157,7 +161,7 @@ impl<T: Transport> SaManager<T> {
             return None;
         }
         let row = decode(sa.row(), &element.view()).ok()?;
-        let keys = self.core.vault.with(sa.row() as usize, Clone::clone);
+        let keys = self.core.vault.with(sa.row() as usize, KeyMaterial::copy_of);
         // What was read belongs to `sa` only if the slot is still in the same life.
         fence(Ordering::Acquire);
         let after = element.flow();
@@ -185,10 +189,13 @@ impl<T: Transport> SaManager<T> {
     /// Whether the SA was added with these keys, found out in constant time. False if there is no
     /// such SA.
     #[must_use]
-    pub fn has_keys(&self, sa: SaHandle, keys: &crate::secret::KeyMaterial) -> bool {
-        self.state(sa)
-            .is_some_and(|state| matches!(state, State::Live | State::Adding | State::Lost))
-            && self.core.vault.with(sa.row() as usize, |kept| kept.same_as(keys))
+    pub fn has_keys(&self, sa: SaHandle, keys: &KeyMaterial) -> bool {
+        let held = |state| matches!(state, Some(State::Live | State::Adding | State::Lost));
+        let Ok(_) = self.core.element(sa.0) else { return false };
+        let same = self.core.vault.with(sa.row() as usize, |kept| kept.same_as(keys.keys()));
+        // What was read belongs to `sa` only if the slot is still in that life.
+        fence(Ordering::Acquire);
+        same && held(self.state(sa))
     }
 }
 
@@ -214,13 +221,19 @@ pub struct Stats {
 }
 
 impl<T: Transport> SaManager<T> {
+    /// Commands that the device has not completed, now.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.core.nic.pairs.iter().map(QueuePair::in_flight).sum()
+    }
+
     /// What there is to count. Walks all shadows; for people and tests, not for every packet.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let core = &self.core;
         let tally = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
-            in_flight: core.nic.pairs.iter().map(QueuePair::in_flight).sum(),
+            in_flight: self.in_flight(),
             pending: core.nic.pairs.iter().map(QueuePair::used).sum(),
             keys: (0..core.elements.len()).filter(|&index| !core.vault.is_empty(index)).count(),
             full: tally(&core.tallies.full),

@@ -96,7 +96,7 @@ pub enum SubmitError {
     #[error("a bundle is one SA, or an ESP SA and an AH SA of the same direction")]
     Bundle,
     /// The device is being reset, or is closed.
-    #[error("the device is being reset or closed")]
+    #[error("the device is being reset or closed; after a reset it takes commands again")]
     Closed,
 }
 

@@ -16,8 +16,8 @@ use crate::pair::QueuePair;
 use crate::pending::{Kind, NONE, Settled, Target};
 use crate::transport::Transport;
 use esnic_abi::{Opcode, Protocol};
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{MutexGuard, TryLockError};
 use std::time::Instant;
 
 /// How much of the table is read back after a restore.
@@ -63,7 +63,7 @@ impl<T: Transport> SaManager<T> {
     /// The first thing that went wrong; the rest was done all the same.
     pub fn close(&self) -> Result<(), Error> {
         let core = &self.core;
-        let _one = core.resetting.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = core.alone()?;
         core.closed.store(true, Ordering::Release);
         let closed = core.nic.close_gate();
         let halted = core.nic.halt();
@@ -78,8 +78,26 @@ impl<T: Transport> SaManager<T> {
 }
 
 impl<T: Transport> Core<T> {
+    /// The right to reset. One reset calls callbacks, and two threads may want one at a time: neither
+    /// waits without end.
+    fn alone(&self) -> Result<MutexGuard<'_, ()>, Error> {
+        let begun = Instant::now();
+        loop {
+            match self.resetting.try_lock() {
+                Ok(alone) => return Ok(alone),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            if begun.elapsed() >= self.nic.config.timeouts.command {
+                let what = "another reset is under way, or a callback of it asks for one";
+                return Err(Error::Stuck { what });
+            }
+            std::thread::yield_now();
+        }
+    }
+
     fn recover(&self, verify: Verify) -> Result<Report, Error> {
-        let _one = self.resetting.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self.alone()?;
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::Closed);
         }
@@ -236,8 +254,8 @@ impl<T: Transport> Core<T> {
         }
         self.nic.check()?;
         if Instant::now() >= deadline {
-            let what = "the device does not complete the ADDs of a restore".to_owned();
-            return Err(Error::Config { what });
+            let what = "it does not complete the ADDs of a restore".to_owned();
+            return Err(Error::Misbehaves { what });
         }
         self.nic.transport.relax();
         Ok(())

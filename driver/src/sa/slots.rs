@@ -96,7 +96,7 @@ impl<T: Transport> Core<T> {
         element.set_pair(primary % self.nic.config.queue_pairs);
         element.set_waiting(NONE);
         element.set_view(&spec.view(sa, peer));
-        self.vault.put(index as usize, &spec.keys);
+        self.vault.put(index as usize, spec.keys.keys());
         sa
     }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What a `recv` on a netlink socket has brought.
 
 use std::io;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Netlink attributes: type, length, value, padded to four bytes.
 
 use crate::bytes::Bytes;

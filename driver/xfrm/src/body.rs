@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The bodies of XFRM messages.
 
 use std::net::IpAddr;

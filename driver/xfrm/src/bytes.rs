@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A slice that remembers where in the packet it came from, so that every error can say so.
 
 use crate::error::{Fault, Flaw};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! nlmon captures: pcap and pcapng files of link type 253 (netlink), little-endian.
 
 use std::fmt;

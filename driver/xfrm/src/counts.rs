@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! How much has happened.
 
 /// How many events of the kernel there were: no dump entries, no replies that a request before

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A position in a capture, and how to move it by one packet.
 
 use std::time::Duration;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Which way an SA's packets go, from what the policies say.
 //!
 //! Before Linux 6.10 an SA does not know its own direction. The templates of `out` policies name

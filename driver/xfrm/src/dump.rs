@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Dumps: which SAs there are, told in several messages while the table may change.
 
 use std::collections::HashSet;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Copies of one message.
 //!
 //! nlmon shows a multicast once for every socket that receives it. The copies are equal byte for

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The attributes that describe an SA, wherever they occur.
 
 use netlink_packet_xfrm::constants::{

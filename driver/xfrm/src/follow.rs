@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Follows the kernel's SA database, message by message.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What names an SA, and the small fields that XFRM uses everywhere.
 
 use std::borrow::Cow;

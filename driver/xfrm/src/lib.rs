@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What Linux's XFRM database says, from captures and live netlink.
 //!
 //! A [`Source`] gives packets, a packet's [`Messages`] are typed, and the [`Follower`] turns them
@@ -51,6 +52,8 @@
 //! `SimplePacketBlock::truncated` the wrong way round; [`Capture`] does these itself.
 //!
 //! `netlink-sys` is the socket; waiting with a deadline is `rustix`'s.
+
+#![forbid(unsafe_code)]
 
 #[cfg(target_endian = "big")]
 compile_error!("netlink is in the machine's byte order, and this crate reads little-endian only");

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The running kernel's XFRM messages.
 
 use std::collections::VecDeque;

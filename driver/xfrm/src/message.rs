@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Netlink framing: a packet's bytes into typed messages.
 
 use std::hash::DefaultHasher;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! One packet: what one `send` or `recv` on a netlink socket carried.
 
 use std::fmt;

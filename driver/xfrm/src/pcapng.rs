@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Blocks of a pcapng file: sections, interfaces, and packets.
 
 use std::time::Duration;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Policies: which traffic needs which SAs, and in which direction.
 
 use std::net::IpAddr;

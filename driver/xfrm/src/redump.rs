@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! When a live socket asks the kernel for dumps, and when it asks again.
 
 use std::time::{Duration, Instant};

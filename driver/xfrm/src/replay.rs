@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Sequence numbers and replay windows.
 
 use netlink_packet_xfrm::XFRM_REPLAY_LEN;

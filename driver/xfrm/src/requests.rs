@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Replies to single requests, which look just like events.
 //!
 //! A GETSA is answered by a NEWSA with no flags, and so is an ALLOCSPI; a GETAE by a NEWAE. Only

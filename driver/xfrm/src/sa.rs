@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! One SA as the kernel reports it.
 
 use std::net::IpAddr;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Key bytes that are wiped when they are dropped and never shown.
 
 use std::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Where the follower's findings go.
 
 use crate::identity::{Direction, SaId};

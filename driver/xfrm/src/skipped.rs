@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! SAs that are not offloaded, and why.
 
 use std::borrow::Cow;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Where packets come from.
 
 use crate::{Error, Packet};

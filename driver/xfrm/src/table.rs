@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What the follower knows about each SA, keys left out.
 
 use std::collections::{BTreeSet, HashMap};

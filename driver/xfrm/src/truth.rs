@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What each kind of news does to one SA.
 
 use std::borrow::Cow;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Every real capture against the dumps that it holds.
 
 mod common;

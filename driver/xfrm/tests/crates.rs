@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What the README says of the netlink crates, so that a release which mends it is noticed.
 
 mod common;

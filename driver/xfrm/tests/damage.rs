@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Captures that are cut or damaged: an error that says where, or a true result; never a panic.
 
 mod common;

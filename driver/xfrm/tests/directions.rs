@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Where an SA's direction comes from, with messages made by hand.
 
 mod common;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What dumps prove and what they do not, with messages made by hand.
 
 mod common;

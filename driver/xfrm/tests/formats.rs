@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Capture formats: pcap with both time resolutions, pcapng, and what is refused.
 
 mod common;

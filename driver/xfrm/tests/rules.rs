@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The follower's rules that no capture shows, with messages made by hand.
 
 mod common;

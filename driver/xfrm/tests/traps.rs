@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! One test for each trap of real XFRM messages that a capture shows.
 
 mod common;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Netlink messages made by hand.
 
 use std::net::IpAddr;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What the tests share: the captures, a sink that remembers, and messages made by hand.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
 //! SAs read out of a capture's dumps by plain offsets, sharing no code with the crate.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
