@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Compiles the RTL: Verilator turns it into C++, the C++ compiler turns that into a library.
+//!
+//! The parameters of RTL are fixed when it is compiled, so each build of `build/list.rs` is compiled
+//! by itself, under a class name of its own. Environment variables, all for unusual needs:
+//! `VERILATOR` (which program), `ESNIC_RTL_DIR` (another copy of `rtl/`, such as a mutant),
+//! `ESNIC_RTL_MARCH` (the `-march` of the C++ compiler; empty for none).
+
+#[path = "build/list.rs"]
+mod list;
+#[path = "build/verilator.rs"]
+mod verilator;
+
+use list::Build;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use verilator::Verilator;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            // Cargo shows what a failing build script wrote here.
+            eprintln!("esnic-rtl: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
+    for name in ["VERILATOR", "VERILATOR_ROOT", "ESNIC_RTL_DIR", "ESNIC_RTL_MARCH"] {
+        println!("cargo::rerun-if-env-changed={name}");
+    }
+    for place in ["build.rs", "build", "cpp", "lint"] {
+        println!("cargo::rerun-if-changed={place}");
+    }
+    let home = PathBuf::from(env("CARGO_MANIFEST_DIR")?);
+    let out = PathBuf::from(env("OUT_DIR")?);
+    let rtl = match std::env::var_os("ESNIC_RTL_DIR") {
+        Some(dir) => PathBuf::from(dir),
+        None => home.join("rtl"),
+    };
+    watch(&rtl)?;
+
+    let trace = std::env::var_os("CARGO_FEATURE_TRACE").is_some();
+    let verilator = Verilator::find()?;
+    let builds = list::builds(std::env::var_os("CARGO_FEATURE_TEST_BUILDS").is_some());
+    let tags = 32;
+    let narrowed = verilator::has_parameter(&rtl.join("esnic_top.sv"), "Features")?;
+    let builds: Vec<Build> =
+        builds.into_iter().filter(|build| narrowed || build.offers_everything()).collect();
+
+    let sources = verilator.translate_all(&builds, &home, &rtl, &out, trace)?;
+    std::fs::write(out.join("builds.cpp"), table(&builds, tags)).map_err(|e| e.to_string())?;
+
+    // What people wait for is optimised; what a test runs for a moment is compiled quickly.
+    let base = compiler(&verilator, &home, trace)?;
+    let mut quick = base.clone();
+    let mut fast = base;
+    fast.opt_level(3)
+        .file(out.join("builds.cpp"))
+        .file(home.join("cpp/runtime.cpp"))
+        .files(verilator.runtime(trace));
+    quick.opt_level(1);
+    let mut any_quick = false;
+    for (build, file) in builds.iter().zip(sources) {
+        let compiler = if build.quick { &mut quick } else { &mut fast };
+        compiler.file(file);
+        any_quick |= build.quick;
+    }
+    if any_quick {
+        compile(&quick, "esnic_rtl_quick")?;
+    }
+    compile(&fast, "esnic_rtl")?;
+    if trace {
+        println!("cargo::rustc-link-lib=z");
+    }
+    Ok(())
+}
+
+/// Cargo looks at the RTL file by file: a directory's own time does not tell of an edit.
+fn watch(rtl: &Path) -> Result<(), String> {
+    println!("cargo::rerun-if-changed={}", rtl.display());
+    let files = std::fs::read_dir(rtl)
+        .map_err(|e| format!("cannot list the RTL in {}: {e}", rtl.display()))?;
+    for file in files.flatten() {
+        println!("cargo::rerun-if-changed={}", file.path().display());
+    }
+    Ok(())
+}
+
+/// What all C++ is compiled with.
+fn compiler(verilator: &Verilator, home: &Path, trace: bool) -> Result<cc::Build, String> {
+    let mut build = cc::Build::new();
+    build
+        .cpp(true)
+        .std("c++17")
+        // Generated code is not ours to tidy up.
+        .warnings(false)
+        .debug(false)
+        .include(verilator.include())
+        .include(verilator.include().join("vltstd"))
+        .include(home.join("cpp"))
+        .define("VL_USER_STOP", None)
+        .define("VL_USER_FATAL", None)
+        .define("VL_USER_FINISH", None)
+        .define("VM_COVERAGE", "0")
+        .define("VM_SC", "0")
+        .define("VM_TRACE", if trace { "1" } else { "0" })
+        .define("VM_TRACE_FST", if trace { "1" } else { "0" });
+    let same_machine = env("HOST")? == env("TARGET")?;
+    let march = std::env::var("ESNIC_RTL_MARCH").unwrap_or_else(|_| "native".into());
+    if same_machine && !march.is_empty() {
+        // A quarter faster here, and the library never leaves the machine that made it.
+        build.flag_if_supported(format!("-march={march}"));
+    }
+    Ok(build)
+}
+
+fn compile(build: &cc::Build, name: &str) -> Result<(), String> {
+    build
+        .try_compile(name)
+        .map_err(|e| format!("the C++ compiler refused what Verilator made: {e}"))
+}
+
+/// The list of builds, as C++ source.
+fn table(builds: &[Build], tags: u32) -> String {
+    let mut text = String::from("#include \"shim.h\"\nextern \"C\" {\n");
+    let mut rows = String::new();
+    for build in builds {
+        let (name, p) = (&build.name, &build.params);
+        let ops = |op: &str| format!("esnic_rtl_{name}_{op}");
+        let _ = writeln!(
+            text,
+            "void *{}();\nvoid {}(void *);\nint {}(void *, const esnic_rtl_in *, esnic_rtl_out *);\n\
+             int {}(void *, const char *);\nvoid {}(void *);",
+            ops("create"),
+            ops("destroy"),
+            ops("cycle"),
+            ops("trace_open"),
+            ops("trace_close"),
+        );
+        let _ = writeln!(
+            rows,
+            "    {{\"{name}\", {}, {}, {}, {}, {}, {}, {}u, {}u, {tags}, {}, {}, {}, {}, {}}},",
+            p.sa_capacity,
+            p.queue_pairs,
+            p.ring_log2,
+            p.direct_log2,
+            p.stage_log2,
+            p.max_window,
+            p.features,
+            p.algs,
+            ops("create"),
+            ops("destroy"),
+            ops("cycle"),
+            ops("trace_open"),
+            ops("trace_close"),
+        );
+    }
+    let _ = write!(
+        text,
+        "}}\nstatic const esnic_rtl_build builds[] = {{\n{rows}}};\n\
+         extern \"C\" const esnic_rtl_build *esnic_rtl_builds(std::size_t *count) {{\n    \
+         *count = sizeof builds / sizeof *builds;\n    return builds;\n}}\n"
+    );
+    text
+}
+
+fn env(name: &str) -> Result<String, String> {
+    std::env::var(name).map_err(|e| format!("cargo did not set {name}: {e}"))
+}

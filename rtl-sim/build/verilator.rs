@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Verilator: finding it, and running it once a build.
+
+use crate::list::Build;
+use std::ffi::OsString;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Mutex;
+
+/// The oldest release that is known to take this RTL.
+const OLDEST: (u32, u32) = (5, 6);
+
+/// What to do without.
+const REMEDY: &str =
+    "`apt install verilator` installs a suitable one, and the variable VERILATOR can name one";
+
+/// A Verilator that can be used.
+pub(crate) struct Verilator {
+    program: OsString,
+    root: PathBuf,
+}
+
+impl Verilator {
+    /// The one of the environment, or else the one on the path.
+    pub(crate) fn find() -> Result<Self, String> {
+        let program = std::env::var_os("VERILATOR").unwrap_or_else(|| "verilator".into());
+        let shown = program.to_string_lossy().into_owned();
+        let said = Command::new(&program).arg("--version").output().map_err(|e| {
+            format!("the RTL needs Verilator, and `{shown}` does not start ({e}): {REMEDY}")
+        })?;
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let version = version(&said).ok_or_else(|| {
+            format!("`{shown}` does not say which Verilator it is (`{said}`): {REMEDY}")
+        })?;
+        if version < OLDEST {
+            let ((major, minor), (old_major, old_minor)) = (version, OLDEST);
+            return Err(format!(
+                "`{shown}` is Verilator {major}.{minor:03}, but the RTL needs \
+                 {old_major}.{old_minor:03} or later: {REMEDY}"
+            ));
+        }
+        let root = Command::new(&program)
+            .args(["--getenv", "VERILATOR_ROOT"])
+            .output()
+            .map_err(|e| format!("cannot ask `{shown}` for VERILATOR_ROOT: {e}"))?;
+        let root = PathBuf::from(String::from_utf8_lossy(&root.stdout).trim());
+        if !root.join("include/verilated.h").is_file() {
+            return Err(format!(
+                "`{shown}` names {} as its root, where there is no include/verilated.h: {REMEDY}",
+                root.display()
+            ));
+        }
+        Ok(Self { program, root })
+    }
+
+    /// Where its headers and its library's sources are.
+    pub(crate) fn include(&self) -> PathBuf {
+        self.root.join("include")
+    }
+
+    /// Sources of its library.
+    pub(crate) fn runtime(&self, trace: bool) -> Vec<PathBuf> {
+        let mut names = vec!["verilated.cpp", "verilated_threads.cpp"];
+        if trace {
+            names.push("verilated_fst_c.cpp");
+        }
+        let include = self.include();
+        names.into_iter().map(|name| include.join(name)).collect()
+    }
+
+    /// Makes C++ of every build; gives one file for each, in the order of the builds.
+    pub(crate) fn translate_all(
+        &self,
+        builds: &[Build],
+        home: &Path,
+        rtl: &Path,
+        out: &Path,
+        trace: bool,
+    ) -> Result<Vec<PathBuf>, String> {
+        let next = Mutex::new(builds.iter().enumerate());
+        let done = Mutex::new(Vec::new());
+        let jobs = std::env::var("NUM_JOBS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+        std::thread::scope(|scope| {
+            for _ in 0..usize::min(jobs, builds.len()) {
+                scope.spawn(|| {
+                    loop {
+                        let job = next.lock().expect("no job panics").next();
+                        let Some((n, build)) = job else { break };
+                        let files = self.translate(build, home, rtl, out, trace);
+                        done.lock().expect("no job panics").push((n, files));
+                    }
+                });
+            }
+        });
+        let mut done = done.into_inner().expect("no job panics");
+        done.sort_by_key(|(n, _)| *n);
+        done.into_iter().map(|(_, files)| files).collect()
+    }
+
+    /// Makes C++ of one build.
+    fn translate(
+        &self,
+        build: &Build,
+        home: &Path,
+        rtl: &Path,
+        out: &Path,
+        trace: bool,
+    ) -> Result<PathBuf, String> {
+        let dir = out.join(&build.name);
+        // Files of an earlier run must not be compiled along.
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        let class = format!("Vesnic_{}", build.name);
+        let mut command = Command::new(&self.program);
+        command
+            .current_dir(home.parent().unwrap_or(home))
+            .args(["--cc", "--top-module", "esnic_top", "-Wall", "--assert"])
+            .args(["-O3", "--x-assign", "fast", "--x-initial", "fast"])
+            .arg("--no-timing")
+            .args(["--prefix", &class, "--Mdir"])
+            .arg(&dir)
+            .args(parameters(build));
+        if trace {
+            command.args(["--trace-fst", "--trace-structs"]);
+        }
+        command.arg("-F").arg(rtl.join("esnic.f"));
+        let output = command.output().map_err(|e| format!("cannot start Verilator: {e}"))?;
+        complain(&output, &build.name)?;
+
+        // All in one file: its headers are read once, and inlining sees everything.
+        let mut text = String::new();
+        for file in generated(&dir)? {
+            let _ = writeln!(text, "#include \"{}\"", file.display());
+        }
+        let _ = write!(
+            text,
+            "#define ESNIC_RTL_MODEL {class}\n\
+             #define ESNIC_RTL_OPS(f) esnic_rtl_{}_##f\n\
+             #include \"{}\"\n",
+            build.name,
+            home.join("cpp/shim.cpp").display(),
+        );
+        let whole = dir.join("whole.cpp");
+        std::fs::write(&whole, text).map_err(|e| format!("{}: {e}", whole.display()))?;
+        Ok(whole)
+    }
+}
+
+/// What Verilator made, in an order that is the same everywhere.
+fn generated(dir: &Path) -> Result<Vec<PathBuf>, String> {
+    let files = std::fs::read_dir(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    let mut files: Vec<PathBuf> = files
+        .flatten()
+        .map(|file| file.path())
+        .filter(|path| path.extension().is_some_and(|ext| ext == "cpp"))
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+/// Passes on what Verilator has to say, and stops if it did.
+fn complain(output: &Output, build: &str) -> Result<(), String> {
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("Verilator refused the RTL of build `{build}`:\n{said}"))
+}
+
+/// The parameters that differ from what the RTL has by itself.
+fn parameters(build: &Build) -> Vec<String> {
+    let p = &build.params;
+    let mut given = vec![
+        format!("-GSaCapacity={}", p.sa_capacity),
+        format!("-GQueuePairs={}", p.queue_pairs),
+        format!("-GRingLog2={}", p.ring_log2),
+        format!("-GDirectLog2={}", p.direct_log2),
+        format!("-GStageLog2={}", p.stage_log2),
+        format!("-GMaxWindow={}", p.max_window),
+    ];
+    if !build.offers_everything() {
+        given.push(format!("-GFeatures=32'h{:x}", p.features));
+        given.push(format!("-GAlgs=32'h{:x}", p.algs));
+    }
+    given
+}
+
+/// Whether a module has a parameter of this name.
+pub(crate) fn has_parameter(module: &Path, name: &str) -> Result<bool, String> {
+    let text = std::fs::read_to_string(module)
+        .map_err(|e| format!("cannot read {}: {e}", module.display()))?;
+    Ok(text
+        .lines()
+        .map(str::trim_start)
+        .any(|line| line.starts_with("parameter") && line.contains(name)))
+}
+
+/// Release in the first line of `verilator --version`.
+fn version(said: &str) -> Option<(u32, u32)> {
+    let number = said.strip_prefix("Verilator ")?.split_whitespace().next()?;
+    let (major, minor) = number.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}

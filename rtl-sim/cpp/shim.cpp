@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// One build of the device behind plain functions. build.rs compiles this file once a build, with
+// ESNIC_RTL_MODEL as the class that Verilator made and ESNIC_RTL_OPS(f) naming this build's f.
+#include "shim.h"
+#include "verilated.h"
+#if VM_TRACE
+#include "verilated_fst_c.h"
+#endif
+
+#include <cstring>
+#include <memory>
+
+bool esnic_rtl_failed();
+
+namespace {
+
+struct Device {
+    // Time, randomness and failures of one device must not reach another one, hence a context each.
+    VerilatedContext context;
+    std::unique_ptr<ESNIC_RTL_MODEL> top;
+#if VM_TRACE
+    std::unique_ptr<VerilatedFstC> trace;
+#endif
+
+    Device() {
+#if VM_TRACE
+        context.traceEverOn(true);
+#endif
+        top = std::make_unique<ESNIC_RTL_MODEL>(&context, "top");
+        top->clk_i = 0;
+        top->rst_ni = 0;
+    }
+
+    // Scopes leave by way of the thread's context, which need not be this device's any more.
+    ~Device() {
+        Verilated::threadContextp(&context);
+#if VM_TRACE
+        trace.reset();
+#endif
+        top.reset();
+    }
+
+    void settle() {
+        top->eval();
+#if VM_TRACE
+        if (trace) trace->dump(context.time());
+#endif
+        context.timeInc(1);
+    }
+};
+
+template <typename Wide> void put(Wide &pin, const std::uint32_t (&words)[16]) {
+    std::memcpy(&pin[0], words, sizeof words);
+}
+
+template <typename Wide> void get(std::uint32_t (&words)[16], const Wide &pin) {
+    std::memcpy(words, &pin[0], sizeof words);
+}
+
+void drive(ESNIC_RTL_MODEL &top, const esnic_rtl_in &in) {
+    top.rst_ni = in.rst_n;
+    top.cfg_bus_master_i = in.bus_master;
+    top.cfg_msix_enable_i = in.msix_enable;
+    top.cfg_msix_mask_i = in.msix_mask;
+    top.flr_i = in.flr;
+
+    top.s_axi_awvalid = in.s_awvalid;
+    top.s_axi_awid = in.s_awid;
+    top.s_axi_awaddr = in.s_awaddr;
+    top.s_axi_awsize = in.s_awsize;
+    top.s_axi_awlen = 0;
+    top.s_axi_awburst = 1;
+    top.s_axi_wvalid = in.s_wvalid;
+    if (in.s_wvalid) put(top.s_axi_wdata, in.s_wdata);
+    top.s_axi_wstrb = in.s_wstrb;
+    top.s_axi_wlast = in.s_wvalid;
+    top.s_axi_bready = in.s_bready;
+    top.s_axi_arvalid = in.s_arvalid;
+    top.s_axi_arid = in.s_arid;
+    top.s_axi_araddr = in.s_araddr;
+    top.s_axi_arsize = in.s_arsize;
+    top.s_axi_arlen = 0;
+    top.s_axi_arburst = 1;
+    top.s_axi_rready = in.s_rready;
+
+    top.m_axi_awready = in.m_awready;
+    top.m_axi_wready = in.m_wready;
+    top.m_axi_bvalid = in.m_bvalid;
+    top.m_axi_bid = in.m_bid;
+    top.m_axi_bresp = in.m_bresp;
+    top.m_axi_arready = in.m_arready;
+    top.m_axi_rvalid = in.m_rvalid;
+    if (in.m_rvalid) put(top.m_axi_rdata, in.m_rdata);
+    top.m_axi_rid = in.m_rid;
+    top.m_axi_rresp = in.m_rresp;
+    top.m_axi_rlast = in.m_rlast;
+
+    top.msix_ready_i = in.msix_ready;
+}
+
+void sample(const ESNIC_RTL_MODEL &top, esnic_rtl_out &out) {
+    out.s_awready = top.s_axi_awready;
+    out.s_wready = top.s_axi_wready;
+    out.s_bvalid = top.s_axi_bvalid;
+    out.s_bid = top.s_axi_bid;
+    out.s_bresp = top.s_axi_bresp;
+    out.s_arready = top.s_axi_arready;
+    out.s_rvalid = top.s_axi_rvalid;
+    out.s_rid = top.s_axi_rid;
+    out.s_rresp = top.s_axi_rresp;
+    out.s_rlast = top.s_axi_rlast;
+    if (out.s_rvalid) get(out.s_rdata, top.s_axi_rdata);
+
+    out.m_awvalid = top.m_axi_awvalid;
+    out.m_awid = top.m_axi_awid;
+    out.m_awaddr = top.m_axi_awaddr;
+    out.m_awlen = top.m_axi_awlen;
+    out.m_awsize = top.m_axi_awsize;
+    out.m_awburst = top.m_axi_awburst;
+    out.m_wvalid = top.m_axi_wvalid;
+    out.m_wlast = top.m_axi_wlast;
+    out.m_wstrb = top.m_axi_wstrb;
+    if (out.m_wvalid) get(out.m_wdata, top.m_axi_wdata);
+    out.m_bready = top.m_axi_bready;
+    out.m_arvalid = top.m_axi_arvalid;
+    out.m_arid = top.m_axi_arid;
+    out.m_araddr = top.m_axi_araddr;
+    out.m_arlen = top.m_axi_arlen;
+    out.m_arsize = top.m_axi_arsize;
+    out.m_arburst = top.m_axi_arburst;
+    out.m_rready = top.m_axi_rready;
+
+    out.msix_valid = top.msix_valid_o;
+    out.msix_vector = top.msix_vector_o;
+}
+
+}  // namespace
+
+extern "C" {
+
+void *ESNIC_RTL_OPS(create)() { return new Device; }
+
+void ESNIC_RTL_OPS(destroy)(void *device) { delete static_cast<Device *>(device); }
+
+int ESNIC_RTL_OPS(cycle)(void *device, const esnic_rtl_in *in, esnic_rtl_out *out) {
+    Device &self = *static_cast<Device *>(device);
+    // The caller may have moved to another thread since.
+    Verilated::threadContextp(&self.context);
+    // The low half of the cycle lets the inputs through combinational paths; then comes the edge.
+    self.top->clk_i = 0;
+    drive(*self.top, *in);
+    self.settle();
+    sample(*self.top, *out);
+    self.top->clk_i = 1;
+    self.settle();
+    return esnic_rtl_failed() ? 1 : 0;
+}
+
+int ESNIC_RTL_OPS(trace_open)(void *device, const char *path) {
+#if VM_TRACE
+    Device &self = *static_cast<Device *>(device);
+    self.trace = std::make_unique<VerilatedFstC>();
+    self.top->trace(self.trace.get(), 99);
+    self.trace->open(path);
+    return 0;
+#else
+    (void)device;
+    (void)path;
+    return 1;
+#endif
+}
+
+void ESNIC_RTL_OPS(trace_close)(void *device) {
+#if VM_TRACE
+    Device &self = *static_cast<Device *>(device);
+    if (self.trace) self.trace->close();
+    self.trace.reset();
+#else
+    (void)device;
+#endif
+}
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//
+// Direct doorbell rings (device manual 2.3). An entry counts once both its dwords carry the lap that is
+// due, so they may come in either order and an entry of the round before is never taken for a new one.
+`include "esnic_assert.svh"
+module esnic_direct
+  import esnic_abi_pkg::*;
+  import esnic_pkg::*;
+#(
+  parameter int unsigned QueuePairs = 8,
+  parameter int unsigned DirectLog2 = 6
+) (
+  input  logic                         clk_i,
+  input  logic                         rst_ni,
+  input  logic                         clear_i,
+  input  logic [6:0]                   epoch_i,
+
+  // A dword of the doorbell page of an ENABLED pair.
+  input  logic                         we_i,
+  input  pair_t                        wr_pair_i,
+  input  logic [6:0]                   wr_dword_i,  // 2 * place + dword
+  input  logic [31:0]                  wr_data_i,
+
+  input  logic [QueuePairs-1:0]        start_i,     // the pair was enabled: its ring is cleared
+  input  logic [QueuePairs-1:0]        may_take_i,  // ENABLED, with a credit
+  output logic [QueuePairs-1:0]        ready_o,     // an entry waits
+  output logic [QueuePairs-1:0][31:0]  head_o,
+
+  output logic                         valid_o,
+  input  logic                         ready_i,
+  output pair_t                        pair_o,
+  output logic [23:0]                  index_o,
+  output logic [30:0]                  cookie_o,
+  output logic                         epoch_drop_o
+);
+  localparam int unsigned Places = 1 << DirectLog2;
+  localparam int unsigned PlaceW = (DirectLog2 > 0) ? DirectLog2 : 1;
+  localparam int unsigned Entries = QueuePairs * Places;
+  localparam int unsigned EntryW = (Entries > 1) ? $clog2(Entries) : 1;
+  localparam int unsigned IdxW = (QueuePairs > 1) ? $clog2(QueuePairs) : 1;
+
+  logic [QueuePairs-1:0][Places-1:0] target_lap_d, target_lap_q, claim_lap_d, claim_lap_q;
+  logic [QueuePairs-1:0][31:0] head_d, head_q;
+
+  // ---- Stores -------------------------------------------------------------------------------------
+
+  logic [5:0] wr_place;
+  logic in_ring, same_epoch, target_we, claim_we;
+
+  assign wr_place = wr_dword_i[6:1];
+  assign in_ring = we_i && 32'(wr_place) < Places;
+  assign same_epoch = wr_data_i[DIRECT_ENTRY_EPOCH_LSB +: DIRECT_ENTRY_EPOCH_WIDTH] == epoch_i;
+  assign target_we = in_ring && !wr_dword_i[0] && same_epoch;
+  assign claim_we = in_ring && wr_dword_i[0];
+  assign epoch_drop_o = in_ring && !wr_dword_i[0] && !same_epoch;
+
+  // ---- What is due --------------------------------------------------------------------------------
+
+  logic sel_valid, take;
+  logic [IdxW-1:0] sel;
+
+  for (genvar q = 0; q < QueuePairs; q++) begin : gen_pair
+    logic [PlaceW-1:0] place;
+    logic lap;
+    assign place = PlaceW'(head_q[q] & 32'(Places - 1));
+    // 1 in the first round, 0 in the second, and so on.
+    assign lap = !head_q[q][DirectLog2];
+    assign ready_o[q] = target_lap_q[q][place] == lap &&
+                        claim_lap_q[q][place] == lap;
+  end
+
+  prim_arbiter_rr #(.N(QueuePairs)) u_arb (
+    .clk_i, .rst_ni, .clear_i, .req_i(ready_o & may_take_i),
+    .valid_o(sel_valid), .idx_o(sel), .take_i(take)
+  );
+
+  assign take = sel_valid && ready_i;
+  assign valid_o = sel_valid;
+  assign pair_o = pair_t'(sel);
+
+  always_comb begin
+    target_lap_d = target_lap_q;
+    claim_lap_d = claim_lap_q;
+    head_d = head_q;
+    if (target_we) begin
+      target_lap_d[wr_pair_i[IdxW-1:0]][PlaceW'(wr_place)] = wr_data_i[DIRECT_ENTRY_TARGET_LAP_LSB];
+    end
+    if (claim_we) begin
+      claim_lap_d[wr_pair_i[IdxW-1:0]][PlaceW'(wr_place)] = wr_data_i[DIRECT_ENTRY_CLAIM_LAP_LSB];
+    end
+    if (take) head_d[sel] = head_q[sel] + 32'd1;
+    for (int unsigned q = 0; q < QueuePairs; q++) begin
+      if (start_i[q]) begin
+        target_lap_d[q] = '0;
+        claim_lap_d[q] = '0;
+        head_d[q] = '0;
+      end
+    end
+    if (clear_i) begin
+      target_lap_d = '0;
+      claim_lap_d = '0;
+      head_d = '0;
+    end
+  end
+
+  assign head_o = head_q;
+
+  // ---- What the entries say -----------------------------------------------------------------------
+
+  logic [EntryW-1:0] waddr, raddr;
+  assign waddr = EntryW'(32'(wr_pair_i) * Places + 32'(wr_place));
+  assign raddr = EntryW'(32'(sel) * Places + (head_q[sel] & 32'(Places - 1)));
+
+  prim_ram_lut #(.Depth(Entries), .Width(DIRECT_ENTRY_INDEX_WIDTH)) u_target (
+    .clk_i, .we_i(target_we), .waddr_i(waddr),
+    .wdata_i(wr_data_i[DIRECT_ENTRY_INDEX_LSB +: DIRECT_ENTRY_INDEX_WIDTH]),
+    .raddr_i(raddr), .rdata_o(index_o)
+  );
+  prim_ram_lut #(.Depth(Entries), .Width(DIRECT_ENTRY_COOKIE_WIDTH)) u_claim (
+    .clk_i, .we_i(claim_we), .waddr_i(waddr),
+    .wdata_i(wr_data_i[DIRECT_ENTRY_COOKIE_LSB +: DIRECT_ENTRY_COOKIE_WIDTH]),
+    .raddr_i(raddr), .rdata_o(cookie_o)
+  );
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      target_lap_q <= '0;
+      claim_lap_q <= '0;
+      head_q <= '0;
+    end else begin
+      target_lap_q <= target_lap_d;
+      claim_lap_q <= claim_lap_d;
+      head_q <= head_d;
+    end
+  end
+
+  `ESNIC_ASSERT(TakeIsDue_A, !take || (ready_o[sel] && may_take_i[sel]))
+endmodule

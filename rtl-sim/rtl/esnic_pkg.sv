@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//
+// Types that travel between the blocks of the device. What the host can see is in esnic_abi_pkg,
+// which is printed from the contract; nothing here is visible outside.
+package esnic_pkg;
+  import esnic_abi_pkg::*;
+
+  // Widths of the largest build, so that structs need no parameters. The bits that a smaller build
+  // does not have are constant and disappear in synthesis.
+  localparam int unsigned PairW = 6;
+  localparam int unsigned SaW = 20;
+
+  typedef logic [PairW-1:0] pair_t;
+  typedef logic [SaW-1:0] sa_t;
+  typedef logic [511:0] line_t;
+
+  // Slots of one ring read (R11).
+  localparam int unsigned FetchSlots = int'(FETCH_BYTES) / int'(SQ_SLOT_BYTES);
+  // Completions of one write (R12).
+  localparam int unsigned LineEntries = 4;
+  // ADDs and DELETEs that may wait for their read-back at once.
+  localparam int unsigned VerifyEntries = 8;
+  localparam int unsigned VerifyW = $clog2(VerifyEntries);
+
+  // ---- SA table -----------------------------------------------------------------------------------
+
+  // Control row: what every command looks at. All zero is FREE and remembers nothing.
+  typedef struct packed {
+    logic [31:0] spi;
+    logic [31:0] generation;
+    logic [1:0]  state;
+    logic        esp;        // protocol: ESP, not AH
+    logic        outbound;   // direction: OUT, not IN
+    logic        esn;
+  } ctl_t;
+
+  // State row: always written as a whole (R31).
+  typedef struct packed {
+    logic        lo_valid;
+    logic [31:0] hi;
+    logic [31:0] lo;
+  } top_t;
+
+  // Configuration row: all that a packet needs, in one read. Holds the key.
+  typedef struct packed {
+    logic [255:0] key;
+    logic [31:0]  salt;
+    logic [31:0]  peer;
+    logic [15:0]  udp_dst;
+    logic [15:0]  udp_src;
+    logic [127:0] dst;
+    logic [127:0] src;
+    logic [12:0]  replay_window;
+    logic [1:0]   udp_encap;
+    logic         ipv6;
+    logic [1:0]   icv;       // length of the check value: 8, 12, 16
+    logic [2:0]   algorithm;
+    logic         tunnel;
+    logic         esn;
+    logic         outbound;
+    logic         esp;
+    logic [31:0]  spi;
+    logic [31:0]  generation;
+  } cfg_t;
+
+  // ---- Execute pipeline ---------------------------------------------------------------------------
+
+  typedef enum logic [3:0] {
+    OpPlain,    // nothing to look up: NOP, FENCE, and whatever failed a check
+    OpAdd,
+    OpDelete,
+    OpUpdate,
+    OpItem,     // one item of UPDATE4
+    OpQuery,
+    OpResolve,
+    OpVerify,   // second beat of ADD and DELETE: reads everything back
+    OpFix,      // the read-back differed: the slot becomes BAD
+    OpView,     // the host reads the table
+    OpPacket    // the datapath reads or moves `top`
+  } op_e;
+
+  // One beat of the pipeline.
+  typedef struct packed {
+    op_e                kind;
+    pair_t              pair;
+    logic               ring;       // by ring, not by the direct path
+    logic [4:0]         opcode;     // as the completion shows it
+    logic [31:0]        cookie;
+    logic [7:0]         status;     // of the checks that need no table (1 to 7)
+    sa_t                index;
+    logic [31:0]        generation;
+    logic [31:0]        spi;
+    logic               esp;
+    logic               outbound;
+    logic               esn;
+    logic               lo_valid;
+    logic [1:0]         mode;       // an UpdateMode
+    logic               cas;
+    logic               monotone;
+    logic               any;
+    logic               record;
+    logic               commit;
+    logic [1:0]         item;
+    logic               last;       // ends its command
+    logic [31:0]        hi;
+    logic [31:0]        lo;
+    logic [31:0]        expected_hi;
+    logic [VerifyW-1:0] entry;      // where an ADD or DELETE waits for its read-back
+  } beat_t;
+
+  // A completion on its way to host memory; phase and sq_head come when it gets its place.
+  typedef struct packed {
+    pair_t       pair;
+    logic        ring;
+    logic [63:0] result;
+    logic [31:0] cookie;
+    logic [7:0]  status;
+    logic [4:0]  opcode;
+    logic        lo_valid;
+    logic        changed;
+  } done_t;
+
+  // A record of a QUERY and the completion that waits for it (R42).
+  typedef struct packed {
+    logic [63:0]  iova;
+    logic [703:0] view;
+    done_t        done;
+  } record_t;
+
+  // ---- Host accesses ------------------------------------------------------------------------------
+
+  // A dword written to BAR 0 or BAR 4.
+  typedef struct packed {
+    logic        valid;
+    logic        msix;    // BAR 4
+    logic [18:0] addr;
+    logic [31:0] data;
+  } reg_wr_t;
+
+  // ---- Queue pairs --------------------------------------------------------------------------------
+
+  // What a pair shows to the rest of the device.
+  typedef struct packed {
+    logic [2:0]  state;
+    logic        drop;       // what was fetched is not executed, what was made is not written
+    logic        settled;    // not DISABLED, and nothing of it is left in the device
+    logic        ring_idle;  // every ring command that was executed has its completion in memory
+    logic        swallow;    // the next slot may be a second half that was answered already (R14)
+    logic        fence;      // a FENCE was executed: nothing follows until ring_idle
+    logic        starves;
+    logic        can_fetch;
+    logic        has_credit;
+    logic [15:0] credits;
+    logic [63:0] sq_base;
+    logic [63:0] cq_base;
+    logic [3:0]  sq_log2;
+    logic [3:0]  cq_log2;
+    logic [31:0] fetch_head;
+    logic [31:0] sq_tail;
+    logic [31:0] sq_head;
+    logic [31:0] cq_tail;
+  } qp_t;
+
+  // What the scheduler did with the front of a ring. Slots 0 is nothing.
+  typedef struct packed {
+    logic        valid;
+    pair_t       pair;
+    logic [1:0]  slots;      // SQ_HEAD moves by these
+    logic [3:0]  credits;    // claims that turned out not to be needed
+    logic        command;    // a ring command went into the pipeline
+    logic        fence;
+    logic        swallow;    // new value, with `slots`
+    logic        ext_done;   // the slot read without a credit is decided
+    logic        rewind;     // ... and is to be read again
+  } ring_step_t;
+
+  // A write of completions: sent, or answered.
+  typedef struct packed {
+    logic        valid;
+    pair_t       pair;
+    logic [2:0]  count;
+    logic [2:0]  ok;
+    logic [2:0]  ring;
+  } group_t;
+
+  // ---- Counters -----------------------------------------------------------------------------------
+
+  // Events of one cycle.
+  typedef struct packed {
+    logic        cmd_ring;
+    logic        cmd_direct;
+    logic        rd;
+    logic [9:0]  rd_bytes;
+    logic        wr;
+    logic [7:0]  wr_bytes;
+    logic        stall_cq;
+    logic        stall_fetch;
+    logic        bypass_capture;
+    logic        bypass_exec;
+    logic [4:0]  stage_drop;
+    logic        bad_access;
+    logic        stale_db;
+    logic        epoch_drop;
+    logic        msix_sent;
+    logic        sa_up;
+    logic        sa_down;
+    logic [1:0]  dma_error;
+    logic [2:0]  cpl_ok;
+    logic [2:0]  cpl_err;
+    logic [2:0]  undo_ok;
+    logic [2:0]  undo_err;
+  } events_t;
+
+  // ---- Functions ----------------------------------------------------------------------------------
+
+  // a is behind b on a ring (device manual, words and conventions).
+  function automatic logic is_behind(logic [31:0] a, logic [31:0] b);
+    logic [31:0] distance;
+    distance = a - b;
+    return distance[31];
+  endfunction
+
+  // Bytes 0..87 of the live view: the only form in which a row leaves the device (R33).
+  function automatic logic [703:0] live_view(sa_t index, ctl_t ctl, top_t top, cfg_t cfg);
+    live_view_t v;
+    v = '0;
+    v.state = 8'(ctl.state);
+    v.index = 32'(index);
+    v.generation = ctl.generation;
+    if (ctl.state == 2'(SLOT_STATE_LIVE)) begin
+      v.spi = ctl.spi;
+      v.protocol = ctl.esp ? PROTOCOL_ESP : PROTOCOL_AH;
+      v.direction = ctl.outbound ? DIRECTION_OUT : DIRECTION_IN;
+      v.mode = cfg.tunnel ? MODE_TUNNEL : MODE_TRANSPORT;
+      v.algorithm = 8'(cfg.algorithm);
+      v.icv_len = 8'd8 + {4'd0, cfg.icv, 2'd0};
+      v.family = cfg.ipv6 ? 8'd6 : 8'd4;
+      v.sa_flags = ctl.esn ? SA_ESN : '0;
+      v.udp_encap = 8'(cfg.udp_encap);
+      v.replay_window = 16'(cfg.replay_window);
+      v.src = cfg.src;
+      v.dst = cfg.dst;
+      v.lo_valid = 8'(top.lo_valid);
+      v.hi = top.hi;
+      v.lo = top.lo;
+      v.udp_src = cfg.udp_src;
+      v.udp_dst = cfg.udp_dst;
+      v.peer = cfg.peer;
+    end
+    return v[703:0];
+  endfunction
+
+  // DIGEST of a live view (device manual 4.2).
+  function automatic logic [63:0] digest(logic [703:0] view);
+    logic [63:0] sum, qw;
+    sum = '0;
+    for (int unsigned k = 1; k <= 10; k++) begin
+      qw = view[64*k +: 64];
+      sum ^= (qw << (6 * k)) | (qw >> (64 - 6 * k));
+    end
+    return sum;
+  endfunction
+endpackage

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//
+// Ring reads: picks a pair, sends a read of up to 8 slots, puts the answers in order and hands the slots
+// out in the order in which the reads were sent, which for each pair is ring order (R11).
+//
+// A tag is both the AXI id and the place in a ring of reads; slots are reserved when the read is sent.
+// So answers may come in any order and always have room.
+`include "esnic_assert.svh"
+module esnic_sq_fetch
+  import esnic_abi_pkg::*;
+  import esnic_pkg::*;
+#(
+  parameter int unsigned QueuePairs = 8,
+  parameter int unsigned InFlight = 256,
+  parameter int unsigned Tags = 32
+) (
+  input  logic                    clk_i,
+  input  logic                    rst_ni,
+  input  logic                    clear_i,
+  input  logic                    run_i,
+  input  logic                    scrub_i,
+  input  logic [31:0]             scrub_row_i,
+  input  qp_t  [QueuePairs-1:0]   qp_i,
+  input  logic [QueuePairs-1:0]   hold_i,        // no read for it in this cycle
+
+  output logic [QueuePairs-1:0]   sent_o,
+  output logic [3:0]              sent_slots_o,
+  output logic                    sent_ext_o,
+  output logic [9:0]              sent_bytes_o,
+
+  output logic [5:0]              m_axi_arid,
+  output logic [63:0]             m_axi_araddr,
+  output logic [7:0]              m_axi_arlen,
+  output logic                    m_axi_arvalid,
+  input  logic                    m_axi_arready,
+  input  logic [5:0]              m_axi_rid,
+  input  logic [511:0]            m_axi_rdata,
+  input  logic [1:0]              m_axi_rresp,
+  input  logic                    m_axi_rlast,
+  input  logic                    m_axi_rvalid,
+  output logic                    m_axi_rready,
+
+  // The next slot.
+  output logic                    valid_o,
+  input  logic                    pop_i,
+  output line_t                   slot_o,
+  output pair_t                   pair_o,
+  output logic                    odd_o,
+  output logic                    last_o,        // of its read
+  output logic                    at_tail_o,     // and of all that the host had told of
+  output logic                    ext_o,         // read without a credit
+  // A read that is not executed: it failed, or its pair dropped what it had (R27).
+  output logic                    skip_valid_o,
+  output pair_t                   skip_pair_o,
+  output logic                    skip_failed_o,
+  output logic [63:0]             skip_iova_o,
+  output logic [3:0]              skip_credits_o,
+  output logic                    skip_ext_o,
+  input  logic                    skip_ready_i,
+
+  output logic                    waiting_o,     // a read is under way and nothing is there
+  output logic                    drained_o,
+  output logic                    error_o,       // a read was answered with an error
+  output logic                    bad_tag_o,     // an answer to nothing
+  output logic [31:0]             bad_tag_info_o
+);
+  localparam int unsigned IdxW = (QueuePairs > 1) ? $clog2(QueuePairs) : 1;
+  localparam int unsigned TagW = $clog2(Tags);
+  localparam int unsigned SlotW = $clog2(InFlight);
+
+  typedef struct packed {
+    pair_t            pair;
+    logic [31:0]      first;    // ring index
+    logic [3:0]       slots;
+    logic             ext;
+    logic             at_tail;
+    logic [SlotW-1:0] base;
+  } read_t;
+
+  // ---- Choice of the next read --------------------------------------------------------------------
+
+  logic [QueuePairs-1:0] want;
+  logic pick_valid, go;
+  logic [IdxW-1:0] pick;
+  qp_t q;
+  logic [31:0] place, told, room;
+  logic [3:0]  block, slots_max, slots, total;
+  logic        ext, at_tail;
+  logic [SlotW:0] used_d, used_q;
+  logic [TagW:0] sent_d, sent_q, done_ptr_d, done_ptr_q;   // tags: next to send, next to hand out
+  logic tag_free;
+
+  for (genvar i = 0; i < QueuePairs; i++) begin : gen_want
+    assign want[i] = qp_i[i].can_fetch && !hold_i[i];
+  end
+
+  prim_arbiter_rr #(.N(QueuePairs)) u_arb (
+    .clk_i, .rst_ni, .clear_i, .req_i(want), .valid_o(pick_valid), .idx_o(pick), .take_i(go)
+  );
+
+  always_comb begin
+    q = qp_i[pick];
+    place = q.fetch_head & ((32'd1 << q.sq_log2) - 32'd1);
+    // Within one aligned block, and past neither the end of the ring nor the tail (R11).
+    block = 4'(FetchSlots) - {1'b0, q.fetch_head[2:0]};
+    room = (32'd1 << q.sq_log2) - place;
+    told = q.sq_tail - q.fetch_head;
+    slots_max = block;
+    if (room < 32'(slots_max)) slots_max = room[3:0];
+    if (told < 32'(slots_max)) slots_max = told[3:0];
+    slots = slots_max;
+    if (32'(q.credits) < 32'(slots_max)) slots = q.credits[3:0];
+    // One credit is enough for an ADD (R7): where credits end between two halves, the second one is
+    // read too. If it is none, it is read again later.
+    ext = slots != slots_max && (q.fetch_head[0] ^ slots[0]);
+    total = slots + 4'(ext);
+    at_tail = told == 32'(total);
+  end
+
+  assign tag_free = sent_q != {~done_ptr_q[TagW], done_ptr_q[TagW-1:0]};
+  assign go = pick_valid && run_i && tag_free && (!m_axi_arvalid || m_axi_arready) &&
+              32'(used_q) + 32'(total) <= InFlight && !clear_i;
+
+  always_comb begin
+    sent_o = '0;
+    sent_o[pick] = go;
+  end
+  assign sent_slots_o = slots;
+  assign sent_ext_o = ext;
+  assign sent_bytes_o = go ? {total, 6'd0} : '0;
+
+  // ---- Read channel: requests ---------------------------------------------------------------------
+
+  logic             ar_valid_d, ar_valid_q;
+  logic [5:0]       ar_id_d, ar_id_q;
+  logic [63:0]      ar_addr_d, ar_addr_q;
+  logic [3:0]       ar_len_d, ar_len_q;
+  logic [SlotW-1:0] alloc_d, alloc_q;
+  read_t            new_read;
+
+  always_comb begin
+    // What is offered stays, reset or not; R20 only forbids new requests.
+    ar_valid_d = ar_valid_q && !m_axi_arready;
+    ar_id_d = ar_id_q;
+    ar_addr_d = ar_addr_q;
+    ar_len_d = ar_len_q;
+    alloc_d = alloc_q;
+    sent_d = sent_q;
+    new_read = '{pair: pair_t'(pick), first: q.fetch_head, slots: total, ext: ext,
+                 at_tail: at_tail, base: alloc_q};
+    if (go) begin
+      ar_valid_d = 1'b1;
+      ar_id_d = 6'(sent_q[TagW-1:0]);
+      ar_addr_d = q.sq_base + {26'd0, place, 6'd0};
+      ar_len_d = total - 4'd1;
+      alloc_d = alloc_q + SlotW'(total);
+      sent_d = sent_q + 1'b1;
+    end
+    if (clear_i) begin
+      alloc_d = '0;
+      sent_d = '0;
+    end
+  end
+
+  assign m_axi_arid = ar_id_q;
+  assign m_axi_araddr = ar_addr_q;
+  assign m_axi_arlen = 8'(ar_len_q);
+  assign m_axi_arvalid = ar_valid_q;
+
+  // ---- Read channel: answers ----------------------------------------------------------------------
+
+  logic [Tags-1:0]      open_d, open_q, done_d, done_q, bad_d, bad_q;
+  logic [Tags-1:0][2:0] beat_d, beat_q;
+  logic [TagW-1:0]      rtag;
+  logic                 rbeat, known, stale, last_beat;
+  logic [SlotW-1:0]     rbase;
+  // Reads that were sent before a reset and are not answered yet: their data is dropped.
+  logic [TagW:0]        open_count_d, open_count_q;
+  logic                 draining_d, draining_q;
+
+  assign m_axi_rready = 1'b1;
+  assign rtag = m_axi_rid[TagW-1:0];
+  assign rbeat = m_axi_rvalid;
+  assign stale = draining_q;
+  assign known = 32'(m_axi_rid) < Tags && open_q[rtag];
+  assign last_beat = rbeat && m_axi_rlast;
+  assign drained_o = open_count_q == '0 && !ar_valid_q;
+  assign bad_tag_o = rbeat && (stale ? open_count_q == '0 : !known);
+  assign bad_tag_info_o = 32'(m_axi_rid);
+  assign error_o = last_beat && known && !stale && (bad_q[rtag] || m_axi_rresp[1]);
+
+  always_comb begin
+    open_d = open_q;
+    done_d = done_q;
+    bad_d = bad_q;
+    beat_d = beat_q;
+    open_count_d = open_count_q + (TagW+1)'(go);
+    if (last_beat && open_count_q != '0) open_count_d = open_count_d - 1'b1;
+    if (rbeat && known && !stale) begin
+      beat_d[rtag] = beat_q[rtag] + 3'd1;
+      if (m_axi_rresp[1]) bad_d[rtag] = 1'b1;
+      if (m_axi_rlast) begin
+        open_d[rtag] = 1'b0;
+        done_d[rtag] = 1'b1;
+      end
+    end
+    if (go) begin
+      open_d[sent_q[TagW-1:0]] = 1'b1;
+      done_d[sent_q[TagW-1:0]] = 1'b0;
+      bad_d[sent_q[TagW-1:0]] = 1'b0;
+      beat_d[sent_q[TagW-1:0]] = '0;
+    end
+    draining_d = draining_q && open_count_d != '0;
+    if (clear_i) begin
+      open_d = '0;
+      done_d = '0;
+      draining_d = open_count_d != '0;
+    end
+  end
+
+  // ---- Slots --------------------------------------------------------------------------------------
+
+  logic             slot_we, load;
+  logic [SlotW-1:0] slot_waddr, slot_raddr;
+  line_t            slot_wdata;
+
+  always_comb begin
+    slot_we = rbeat && known && !stale;
+    slot_waddr = rbase + SlotW'(beat_q[rtag]);
+    slot_wdata = m_axi_rdata;
+    // Slots may hold keys (R33).
+    if (scrub_i) begin
+      slot_we = scrub_row_i < InFlight;
+      slot_waddr = SlotW'(scrub_row_i);
+      slot_wdata = '0;
+    end
+  end
+
+  prim_ram_1r1w #(.Depth(InFlight), .Width(512)) u_slots (
+    .clk_i, .we_i(slot_we), .waddr_i(slot_waddr), .wdata_i(slot_wdata),
+    .re_i(load), .raddr_i(slot_raddr), .rdata_o(slot_o)
+  );
+
+  // What is known of each read: one copy for answers, one for handing out.
+  read_t front;
+  prim_ram_lut #(.Depth(Tags), .Width(SlotW)) u_base (
+    .clk_i, .we_i(go), .waddr_i(sent_q[TagW-1:0]), .wdata_i(alloc_q),
+    .raddr_i(rtag), .rdata_o(rbase)
+  );
+  prim_ram_lut #(.Depth(Tags), .Width($bits(read_t))) u_reads (
+    .clk_i, .we_i(go), .waddr_i(sent_q[TagW-1:0]), .wdata_i(new_read),
+    .raddr_i(done_ptr_q[TagW-1:0]), .rdata_o(front)
+  );
+
+  // ---- Handing out --------------------------------------------------------------------------------
+
+  typedef struct packed {
+    pair_t pair;
+    logic  odd;
+    logic  last;
+    logic  at_tail;
+    logic  ext;
+  } slot_meta_t;
+
+  logic [3:0]  next_d, next_q;      // slot of the front read that comes next
+  logic        valid_d, valid_q;
+  slot_meta_t  meta_d, meta_q;
+  logic        some, arrived, failed, dropped, is_last, skip;
+  logic [3:0]  left;
+  qp_t         front_qp;
+
+  assign some = sent_q != done_ptr_q;
+  assign arrived = some && done_q[done_ptr_q[TagW-1:0]];
+  assign front_qp = qp_i[front.pair[IdxW-1:0]];
+  assign failed = bad_q[done_ptr_q[TagW-1:0]];
+  // After a failed read the ring is at its end (R27): later reads of the pair are skipped, too.
+  assign dropped = front_qp.drop || qp_read_dead_q[front.pair[IdxW-1:0]];
+  assign is_last = next_q == front.slots - 4'd1;
+  assign left = front.slots - next_q;
+  assign skip_valid_o = arrived && (failed || dropped) && (!valid_q || pop_i);
+  assign skip = skip_valid_o && skip_ready_i;
+  assign load = arrived && !failed && !dropped && (!valid_q || pop_i);
+  assign slot_raddr = front.base + SlotW'(next_q);
+
+  assign skip_pair_o = front.pair;
+  assign skip_failed_o = failed && !dropped;
+  assign skip_iova_o = front_qp.sq_base +
+      {26'd0, front.first & ((32'd1 << front_qp.sq_log2) - 32'd1), 6'd0};
+  assign skip_credits_o = left - 4'(front.ext);
+  assign skip_ext_o = front.ext;
+
+  logic [QueuePairs-1:0] qp_read_dead_d, qp_read_dead_q;
+
+  always_comb begin
+    next_d = next_q;
+    done_ptr_d = done_ptr_q;
+    valid_d = valid_q && !pop_i;
+    meta_d = meta_q;
+    used_d = used_q;
+    qp_read_dead_d = qp_read_dead_q;
+    if (go) used_d = used_d + (SlotW+1)'(total);
+    if (load) begin
+      valid_d = 1'b1;
+      meta_d = '{pair: front.pair, odd: front.first[0] ^ next_q[0], last: is_last,
+                 at_tail: front.at_tail, ext: front.ext && is_last};
+      next_d = is_last ? '0 : next_q + 4'd1;
+      used_d = used_d - 1'b1;
+      if (is_last) done_ptr_d = done_ptr_q + 1'b1;
+    end
+    if (skip) begin
+      next_d = '0;
+      used_d = used_d - (SlotW+1)'(left);
+      done_ptr_d = done_ptr_q + 1'b1;
+      if (failed) qp_read_dead_d[front.pair[IdxW-1:0]] = 1'b1;
+    end
+    // A pair that is DISABLED has nothing under way, and starts anew.
+    for (int unsigned i = 0; i < QueuePairs; i++) begin
+      if (!qp_i[i].settled) qp_read_dead_d[i] = 1'b0;
+    end
+    if (clear_i) begin
+      next_d = '0;
+      done_ptr_d = '0;
+      valid_d = 1'b0;
+      used_d = '0;
+      qp_read_dead_d = '0;
+    end
+  end
+
+  assign valid_o = valid_q;
+  assign {pair_o, odd_o, last_o, at_tail_o, ext_o} = meta_q;
+  assign waiting_o = some && !arrived && !valid_q;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      {ar_valid_q, ar_id_q, ar_addr_q, ar_len_q} <= '0;
+      {alloc_q, sent_q, done_ptr_q, used_q, next_q} <= '0;
+      {open_q, done_q, bad_q, beat_q} <= '0;
+      {open_count_q, draining_q} <= '0;
+      {valid_q, meta_q, qp_read_dead_q} <= '0;
+    end else begin
+      {ar_valid_q, ar_id_q, ar_addr_q, ar_len_q} <= {ar_valid_d, ar_id_d, ar_addr_d, ar_len_d};
+      {alloc_q, sent_q, done_ptr_q, used_q, next_q} <=
+        {alloc_d, sent_d, done_ptr_d, used_d, next_d};
+      {open_q, done_q, bad_q, beat_q} <= {open_d, done_d, bad_d, beat_d};
+      {open_count_q, draining_q} <= {open_count_d, draining_d};
+      {valid_q, meta_q, qp_read_dead_q} <= {valid_d, meta_d, qp_read_dead_d};
+    end
+  end
+
+  `ESNIC_ASSERT_STABLE(ArHeld_A, m_axi_arvalid, m_axi_arready,
+                       {m_axi_arid, m_axi_araddr, m_axi_arlen})
+  // R11: eight slots at most, inside one block of 512 bytes and so inside one page.
+  `ESNIC_ASSERT(InBlock_A, !m_axi_arvalid || 32'(m_axi_araddr[8:6]) + 32'(m_axi_arlen) < 8)
+  `ESNIC_ASSERT(Room_A, 32'(used_q) <= InFlight)
+  `ESNIC_ASSERT(NoReadInReset_A, !(go && draining_q))
+endmodule

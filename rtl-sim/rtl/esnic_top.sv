@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//
+// The device: an AXI4 slave for its BARs, an AXI4 master for DMA, a stream of interrupt requests, and two
+// ports for the coming datapath. Wires the blocks; README.md has the picture.
+module esnic_top
+  import esnic_abi_pkg::*;
+  import esnic_pkg::*;
+#(
+  parameter int unsigned SaCapacity = 4096,  // SA slots: a power of two, at most 2^20
+  parameter int unsigned QueuePairs = 8,     // 1 to 64
+  parameter int unsigned RingLog2 = 12,      // largest ring: 1 to 15
+  parameter int unsigned DirectLog2 = 6,     // direct doorbell ring: 0 to 6
+  parameter int unsigned StageLog2 = 6,      // stage buffers: at most one per SA slot
+  parameter int unsigned MaxWindow = 4096,   // replay window: at most 4096
+  parameter int unsigned InFlight = 256,     // slots that are read and not executed: a power of two
+  parameter int unsigned Tags = 32,          // reads in flight: a power of two, at most 64
+  parameter logic [31:0] Features = 32'h0000_3FFF,
+  parameter logic [31:0] Algs = 32'h0007_007E
+) (
+  input  logic         clk_i,
+  input  logic         rst_ni,
+
+  // PCI configuration space, which the shell holds. Tie to 1, 1, 0, 0 where there is none.
+  input  logic         cfg_bus_master_i,
+  input  logic         cfg_msix_enable_i,
+  input  logic         cfg_msix_mask_i,
+  input  logic         flr_i,               // one cycle
+
+  input  logic [3:0]   s_axi_awid,
+  input  logic [63:0]  s_axi_awaddr,
+  input  logic [7:0]   s_axi_awlen,
+  input  logic [2:0]   s_axi_awsize,
+  input  logic [1:0]   s_axi_awburst,
+  input  logic         s_axi_awvalid,
+  output logic         s_axi_awready,
+  input  logic [511:0] s_axi_wdata,
+  input  logic [63:0]  s_axi_wstrb,
+  input  logic         s_axi_wlast,
+  input  logic         s_axi_wvalid,
+  output logic         s_axi_wready,
+  output logic [3:0]   s_axi_bid,
+  output logic [1:0]   s_axi_bresp,
+  output logic         s_axi_bvalid,
+  input  logic         s_axi_bready,
+  input  logic [3:0]   s_axi_arid,
+  input  logic [63:0]  s_axi_araddr,
+  input  logic [7:0]   s_axi_arlen,
+  input  logic [2:0]   s_axi_arsize,
+  input  logic [1:0]   s_axi_arburst,
+  input  logic         s_axi_arvalid,
+  output logic         s_axi_arready,
+  output logic [3:0]   s_axi_rid,
+  output logic [511:0] s_axi_rdata,
+  output logic [1:0]   s_axi_rresp,
+  output logic         s_axi_rlast,
+  output logic         s_axi_rvalid,
+  input  logic         s_axi_rready,
+
+  output logic [5:0]   m_axi_awid,
+  output logic [63:0]  m_axi_awaddr,
+  output logic [7:0]   m_axi_awlen,
+  output logic [2:0]   m_axi_awsize,
+  output logic [1:0]   m_axi_awburst,
+  output logic         m_axi_awvalid,
+  input  logic         m_axi_awready,
+  output logic [511:0] m_axi_wdata,
+  output logic [63:0]  m_axi_wstrb,
+  output logic         m_axi_wlast,
+  output logic         m_axi_wvalid,
+  input  logic         m_axi_wready,
+  input  logic [5:0]   m_axi_bid,
+  input  logic [1:0]   m_axi_bresp,
+  input  logic         m_axi_bvalid,
+  output logic         m_axi_bready,
+  output logic [5:0]   m_axi_arid,
+  output logic [63:0]  m_axi_araddr,
+  output logic [7:0]   m_axi_arlen,
+  output logic [2:0]   m_axi_arsize,
+  output logic [1:0]   m_axi_arburst,
+  output logic         m_axi_arvalid,
+  input  logic         m_axi_arready,
+  input  logic [5:0]   m_axi_rid,
+  input  logic [511:0] m_axi_rdata,
+  input  logic [1:0]   m_axi_rresp,
+  input  logic         m_axi_rlast,
+  input  logic         m_axi_rvalid,
+  output logic         m_axi_rready,
+
+  output logic         msix_valid_o,
+  input  logic         msix_ready_i,
+  output logic [6:0]   msix_vector_o,
+
+  // Lookup by the datapath: never waits, the entry comes one cycle later.
+  input  logic         lk_valid_i,
+  input  logic [19:0]  lk_index_i,
+  output logic         lk_gnt,
+  output logic         lk_valid_o,
+  output logic [697:0] lk_entry_o,          // {live, configuration row}
+
+  // State by the datapath: taken in the cycle it is offered, before control; `top` as the beat leaves it
+  // comes four cycles later. With `commit` the packet st_number_i was authenticated.
+  input  logic         st_valid_i,
+  input  logic [19:0]  st_index_i,
+  input  logic [31:0]  st_generation_i,
+  input  logic         st_commit_i,
+  input  logic [63:0]  st_number_i,
+  output logic         st_valid_o,
+  output logic [64:0]  st_top_o             // {lo_valid, hi, lo}
+);
+  localparam int unsigned Records = 2;
+  localparam int unsigned Pending = 16;
+  localparam int unsigned Stages = 1 << StageLog2;
+  localparam int unsigned DeepA = (SaCapacity > InFlight) ? SaCapacity : InFlight;
+  localparam int unsigned ScrubRows = (DeepA > Stages) ? DeepA : Stages;
+  localparam logic [1:0] BurstIncr = 2'b01;
+  localparam logic [2:0] Size64 = 3'd6;
+
+  assign m_axi_awsize = Size64;
+  assign m_axi_awburst = BurstIncr;
+  assign m_axi_arsize = Size64;
+  assign m_axi_arburst = BurstIncr;
+  assign lk_gnt = 1'b1;
+
+  // Bursts are refused, and a beat says by its strobes what it covers.
+  logic unused_axi;
+  assign unused_axi = ^{s_axi_awsize, s_axi_awburst, s_axi_arburst};
+
+  // ---- Device -------------------------------------------------------------------------------------
+
+  logic clear, flr, bus_master, msix_on, run, readable, scrub, all_disabled, qp_failed, event_fire, bus;
+  logic [$clog2(ScrubRows)-1:0] scrub_row_raw;
+  logic [31:0] scrub_row, scrub_left, scratch, fatal_info, fatal_info_in;
+  logic [63:0] instance_no, error_map;
+  logic [3:0]  fatal_cause, fatal_cause_in;
+  logic [2:0]  state, int_cause, int_enable;
+  logic rd_drained, wr_drained, rd_bad_tag, wr_bad_id;
+  logic [31:0] rd_bad_info, wr_bad_info;
+  reg_wr_t reg_wr;
+  events_t events;
+
+  assign scrub_row = 32'(scrub_row_raw);
+  assign bus = bus_master && run;
+
+  always_comb begin
+    fatal_cause_in = '0;
+    fatal_cause_in[GLOBAL_FATAL_CAUSE_DMA_TAG_LSB] = rd_bad_tag || wr_bad_id;
+    fatal_info_in = rd_bad_tag ? rd_bad_info : wr_bad_info;
+  end
+
+  esnic_device #(.SaCapacity(SaCapacity), .ScrubRows(ScrubRows)) u_device (
+    .clk_i, .rst_ni, .flr_i, .cfg_bus_master_i, .cfg_msix_enable_i, .cfg_msix_mask_i,
+    .wr_i(reg_wr),
+    .all_disabled_i(all_disabled), .drained_i(rd_drained && wr_drained), .qp_error_i(qp_failed),
+    .fatal_cause_i(fatal_cause_in), .fatal_info_i(fatal_info_in),
+    .clear_o(clear), .flr_o(flr), .bus_master_o(bus_master), .msix_on_o(msix_on), .state_o(state), .run_o(run), .readable_o(readable),
+    .scrub_o(scrub), .scrub_row_o(scrub_row_raw), .scrub_left_o(scrub_left),
+    .instance_o(instance_no), .fatal_cause_o(fatal_cause), .fatal_info_o(fatal_info),
+    .int_cause_o(int_cause), .int_enable_o(int_enable), .scratch_o(scratch), .fire_o(event_fire)
+  );
+
+  // ---- Host accesses ------------------------------------------------------------------------------
+
+  logic        reg_wr_half, rd_msix, view_valid, view_ready, view_done;
+  logic [18:0] rd_addr;
+  logic [31:0] rd_data, counter_data, pair_data, msix_data;
+  logic        stage_valid, stage_ready, stage_half;
+  sa_t         stage_index, view_index;
+  line_t       stage_data;
+  logic [15:0] stage_dwords;
+  logic [703:0] view;
+
+  esnic_host_port #(.SaCapacity(SaCapacity)) u_host_port (
+    .clk_i, .rst_ni,
+    .s_axi_awid, .s_axi_awaddr, .s_axi_awlen, .s_axi_awvalid, .s_axi_awready,
+    .s_axi_wdata, .s_axi_wstrb, .s_axi_wlast, .s_axi_wvalid, .s_axi_wready,
+    .s_axi_bid, .s_axi_bresp, .s_axi_bvalid, .s_axi_bready,
+    .s_axi_arid, .s_axi_araddr, .s_axi_arlen, .s_axi_arsize, .s_axi_arvalid, .s_axi_arready,
+    .s_axi_rid, .s_axi_rdata, .s_axi_rresp, .s_axi_rlast, .s_axi_rvalid, .s_axi_rready,
+    .reg_wr_o(reg_wr), .reg_wr_half_o(reg_wr_half), .reg_rd_msix_o(rd_msix),
+    .reg_rd_addr_o(rd_addr), .reg_rd_data_i(rd_data),
+    .stage_valid_o(stage_valid), .stage_ready_i(stage_ready), .stage_index_o(stage_index),
+    .stage_half_o(stage_half), .stage_data_o(stage_data), .stage_dwords_o(stage_dwords),
+    .view_valid_o(view_valid), .view_ready_i(view_ready), .view_index_o(view_index),
+    .view_valid_i(view_done), .view_i(view),
+    .readable_i(readable && !clear),
+    .staging_i(run && !clear && Features[GLOBAL_FEATURES_DIRECT_LSB]),
+    .bad_access_o(events.bad_access), .stage_drop_o(events.stage_drop)
+  );
+
+  esnic_regs #(
+    .SaCapacity(SaCapacity), .QueuePairs(QueuePairs), .RingLog2(RingLog2),
+    .DirectLog2(DirectLog2), .StageLog2(StageLog2), .MaxWindow(MaxWindow),
+    .Features(Features), .Algs(Algs)
+  ) u_regs (
+    .rd_msix_i(rd_msix), .rd_addr_i(rd_addr), .rd_data_o(rd_data), .state_i(state),
+    .scrub_left_i(scrub_left), .instance_i(instance_no), .fatal_cause_i(fatal_cause),
+    .fatal_info_i(fatal_info), .int_cause_i(int_cause), .int_enable_i(int_enable),
+    .error_map_i(error_map), .scratch_i(scratch), .counter_i(counter_data), .pair_i(pair_data),
+    .msix_i(msix_data)
+  );
+
+  esnic_counters u_counters (
+    .clk_i, .rst_ni, .clear_i(clear), .events_i(events),
+    .rd_addr_i(rd_addr[7:0]), .rd_data_o(counter_data)
+  );
+
+  // ---- Queue pairs --------------------------------------------------------------------------------
+
+  qp_t  [QueuePairs-1:0]       qp;
+  logic [QueuePairs-1:0]       qp_enabled, may_take, qp_fire, direct_waits, fetch_sent, fetch_hold;
+  logic [QueuePairs-1:0][31:0] direct_head;
+  logic [QueuePairs-1:0][2:0]  dropped;
+  logic        direct_we, take_valid, take_ready, take;
+  pair_t       direct_wr_pair, take_pair, skip_pair, direct_pair;
+  logic [6:0]  direct_wr_dword;
+  logic [3:0]  fetch_slots, skip_credits;
+  logic        fetch_ext, skip_valid, skip_ready, skip_failed, skip_ext, cmd_direct;
+  logic [63:0] skip_iova, answered_iova;
+  ring_step_t  step;
+  group_t      line_group, answered;
+  logic        answered_bad;
+
+  assign take = take_valid && take_ready;
+
+  esnic_qp_array #(.QueuePairs(QueuePairs), .RingLog2(RingLog2)) u_qp_array (
+    .clk_i, .rst_ni, .clear_i(clear), .run_i(run), .bus_master_i(bus_master),
+    .wr_i(reg_wr), .wr_half_i(reg_wr_half), .rd_addr_i(rd_addr), .rd_data_o(pair_data),
+    .qp_o(qp), .enabled_o(qp_enabled), .may_take_o(may_take), .fire_o(qp_fire),
+    .error_map_o(error_map), .failed_o(qp_failed), .stale_o(events.stale_db),
+    .starves_o(events.stall_cq), .all_disabled_o(all_disabled),
+    .direct_we_o(direct_we), .direct_pair_o(direct_wr_pair), .direct_dword_o(direct_wr_dword),
+    .direct_ready_i(direct_waits), .direct_head_i(direct_head),
+    .take_i(take), .take_pair_i(take_pair),
+    .fetch_i(fetch_sent), .fetch_slots_i(fetch_slots), .fetch_ext_i(fetch_ext),
+    .read_failed_i(skip_valid && skip_ready && skip_failed), .read_pair_i(skip_pair),
+    .read_iova_i(skip_iova), .step_i(step),
+    .direct_cmd_i(cmd_direct), .direct_cmd_pair_i(direct_pair),
+    .sent_i(line_group), .dropped_i(dropped),
+    .answered_i(answered), .answered_bad_i(answered_bad), .answered_iova_i(answered_iova)
+  );
+
+  // ---- Ways in: rings and direct doorbells --------------------------------------------------------
+
+  logic  ring_valid, ring_pop, ring_odd, ring_last, ring_at_tail, ring_ext;
+  line_t ring_slot;
+  pair_t ring_pair;
+  logic  rd_error;
+
+  // Only one of them spends the last credit: a direct entry that is taken now goes first. The host
+  // port lets none be taken two cycles running, so reads are not kept away.
+  always_comb begin
+    fetch_hold = '0;
+    for (int unsigned i = 0; i < QueuePairs; i++) begin
+      fetch_hold[i] = take_valid && take_pair == pair_t'(i);
+    end
+  end
+
+  esnic_sq_fetch #(.QueuePairs(QueuePairs), .InFlight(InFlight), .Tags(Tags)) u_sq_fetch (
+    .clk_i, .rst_ni, .clear_i(clear), .run_i(run), .scrub_i(scrub), .scrub_row_i(scrub_row),
+    .qp_i(qp), .hold_i(fetch_hold),
+    .sent_o(fetch_sent), .sent_slots_o(fetch_slots), .sent_ext_o(fetch_ext),
+    .sent_bytes_o(events.rd_bytes),
+    .m_axi_arid, .m_axi_araddr, .m_axi_arlen, .m_axi_arvalid, .m_axi_arready,
+    .m_axi_rid, .m_axi_rdata, .m_axi_rresp, .m_axi_rlast, .m_axi_rvalid, .m_axi_rready,
+    .valid_o(ring_valid), .pop_i(ring_pop), .slot_o(ring_slot), .pair_o(ring_pair),
+    .odd_o(ring_odd), .last_o(ring_last), .at_tail_o(ring_at_tail), .ext_o(ring_ext),
+    .skip_valid_o(skip_valid), .skip_pair_o(skip_pair), .skip_failed_o(skip_failed),
+    .skip_iova_o(skip_iova), .skip_credits_o(skip_credits), .skip_ext_o(skip_ext),
+    .skip_ready_i(skip_ready),
+    .waiting_o(events.stall_fetch), .drained_o(rd_drained), .error_o(rd_error),
+    .bad_tag_o(rd_bad_tag), .bad_tag_info_o(rd_bad_info)
+  );
+
+  logic [23:0]   take_index, direct_index;
+  logic [30:0]   take_cookie, direct_cookie;
+  logic          direct_valid, direct_ready, direct_tagged, stage_drop;
+  logic [31:0]   direct_written;
+  logic [1023:0] direct_data;
+  sa_t           begin_index;
+
+  esnic_direct #(.QueuePairs(QueuePairs), .DirectLog2(DirectLog2)) u_direct (
+    .clk_i, .rst_ni, .clear_i(clear), .epoch_i(instance_no[6:0]),
+    .we_i(direct_we && Features[GLOBAL_FEATURES_DIRECT_LSB]), .wr_pair_i(direct_wr_pair),
+    .wr_dword_i(direct_wr_dword), .wr_data_i(reg_wr.data),
+    .start_i(qp_enabled), .may_take_i(may_take), .ready_o(direct_waits), .head_o(direct_head),
+    .valid_o(take_valid), .ready_i(take_ready), .pair_o(take_pair), .index_o(take_index),
+    .cookie_o(take_cookie), .epoch_drop_o(events.epoch_drop)
+  );
+
+  esnic_stage #(.StageLog2(StageLog2)) u_stage (
+    .clk_i, .rst_ni, .clear_i(clear), .scrub_i(scrub), .scrub_row_i(scrub_row),
+    .wr_valid_i(stage_valid), .wr_ready_o(stage_ready), .wr_index_i(stage_index),
+    .wr_half_i(stage_half), .wr_data_i(stage_data), .wr_dwords_i(stage_dwords),
+    .drop_valid_i(stage_drop), .drop_index_i(begin_index),
+    .take_valid_i(take_valid), .take_ready_o(take_ready), .take_pair_i(take_pair),
+    .take_index_i(take_index), .take_cookie_i(take_cookie),
+    .valid_o(direct_valid), .ready_i(direct_ready), .pair_o(direct_pair), .index_o(direct_index),
+    .cookie_o(direct_cookie), .tagged_o(direct_tagged), .written_o(direct_written),
+    .data_o(direct_data)
+  );
+
+  // ---- Execution ----------------------------------------------------------------------------------
+
+  logic  beat_valid, verify_valid, verify_ready, entry_free, entry_take, entry_busy, idle;
+  beat_t beat, verify_beat, begin_beat, row_beat;
+  logic [VerifyW-1:0] entry;
+  cfg_t  take_row, begin_row, row_cfg;
+  sa_t   probe, sa_waddr, cfg_addr, live_addr;
+  logic  done_pop, record_pop, record_none, record_left, begin_it, refused, live_set;
+  ctl_t  ctl, wctl, row_ctl;
+  top_t  top, wtop, begin_top, row_top, pkt_top;
+  logic  sa_we, cfg_re, cfg_we, row_valid, exec_valid, verify_done, fixed;
+  done_t exec_done, verify_done_data, row_done, record_done;
+  logic  unused_empty;
+
+  assign record_pop = record_none || record_left;
+  assign begin_index = begin_beat.index;
+
+  esnic_sched #(
+    .QueuePairs(QueuePairs), .SaCapacity(SaCapacity), .MaxWindow(MaxWindow),
+    .Features(Features), .Algs(Algs), .Pending(Pending), .Records(Records)
+  ) u_sched (
+    .clk_i, .rst_ni, .clear_i(clear), .run_i(run), .epoch_i(instance_no[15:0]), .qp_i(qp),
+    .ring_valid_i(ring_valid), .ring_pop_o(ring_pop), .ring_slot_i(ring_slot),
+    .ring_pair_i(ring_pair), .ring_odd_i(ring_odd), .ring_last_i(ring_last),
+    .ring_at_tail_i(ring_at_tail), .ring_ext_i(ring_ext),
+    .skip_valid_i(skip_valid), .skip_ready_o(skip_ready), .skip_pair_i(skip_pair),
+    .skip_credits_i(skip_credits), .skip_ext_i(skip_ext), .step_o(step),
+    .direct_valid_i(direct_valid), .direct_ready_o(direct_ready), .direct_pair_i(direct_pair),
+    .direct_index_i(direct_index), .direct_cookie_i(direct_cookie),
+    .direct_tagged_i(direct_tagged), .direct_written_i(direct_written),
+    .direct_data_i(direct_data),
+    .verify_valid_i(verify_valid), .verify_beat_i(verify_beat), .verify_ready_o(verify_ready),
+    .entry_free_i(entry_free), .entry_i(entry), .entry_take_o(entry_take), .row_o(take_row),
+    .probe_o(probe), .busy_i(entry_busy),
+    .view_valid_i(view_valid), .view_index_i(view_index), .view_ready_o(view_ready),
+    .pkt_valid_i(st_valid_i), .pkt_index_i(st_index_i), .pkt_generation_i(st_generation_i),
+    .pkt_commit_i(st_commit_i), .pkt_number_i(st_number_i),
+    .done_pop_i(done_pop), .record_pop_i(record_pop), .idle_o(idle),
+    .valid_o(beat_valid), .beat_o(beat), .cmd_direct_o(cmd_direct)
+  );
+
+  esnic_exec u_exec (
+    .clk_i, .rst_ni, .clear_i(clear), .valid_i(beat_valid), .beat_i(beat),
+    .ctl_i(ctl), .top_i(top), .we_o(sa_we), .waddr_o(sa_waddr), .ctl_o(wctl), .top_o(wtop),
+    .cfg_re_o(cfg_re), .cfg_we_o(cfg_we), .cfg_addr_o(cfg_addr),
+    .begin_o(begin_it), .refused_o(refused), .begin_beat_o(begin_beat), .begin_top_o(begin_top),
+    .stage_drop_o(stage_drop), .sa_down_o(events.sa_down),
+    .done_valid_o(exec_valid), .done_o(exec_done),
+    .pkt_valid_o(st_valid_o), .pkt_top_o(pkt_top),
+    .row_valid_o(row_valid), .row_beat_o(row_beat), .row_ctl_o(row_ctl), .row_top_o(row_top),
+    .row_done_o(row_done), .record_none_o(record_none), .fixed_o(fixed),
+    .bypass_capture_o(events.bypass_capture), .bypass_exec_o(events.bypass_exec)
+  );
+  assign st_top_o = pkt_top;
+
+  esnic_verify u_verify (
+    .clk_i, .rst_ni, .clear_i(clear), .scrub_i(scrub), .scrub_row_i(scrub_row),
+    .free_o(entry_free), .entry_o(entry), .take_i(entry_take), .take_index_i(beat.index),
+    .take_row_i(take_row), .probe_i(probe), .busy_o(entry_busy), .empty_o(unused_empty),
+    .begin_i(begin_it), .refused_i(refused), .begin_beat_i(begin_beat), .begin_top_i(begin_top),
+    .row_o(begin_row),
+    .valid_o(verify_valid), .ready_i(verify_ready), .beat_o(verify_beat),
+    .check_i(row_valid), .check_beat_i(row_beat), .check_ctl_i(row_ctl), .check_top_i(row_top),
+    .check_cfg_i(row_cfg), .fixed_i(fixed), .fixed_entry_i(begin_beat.entry),
+    .live_we_o(live_set), .live_addr_o(live_addr),
+    .done_valid_o(verify_done), .done_o(verify_done_data)
+  );
+
+  // Control never writes the `live` bit twice in a cycle; the scheduler sees to that.
+  cfg_t lk_cfg;
+  logic lk_live;
+  esnic_sa #(.SaCapacity(SaCapacity)) u_sa (
+    .clk_i, .rst_ni, .visible_i(readable), .scrub_i(scrub), .scrub_row_i(scrub_row),
+    .re_i(beat_valid), .raddr_i(beat.index), .ctl_o(ctl), .top_o(top),
+    .we_i(sa_we), .waddr_i(sa_waddr), .ctl_i(wctl), .top_i(wtop),
+    .cfg_re_i(cfg_re), .cfg_we_i(cfg_we), .cfg_addr_i(cfg_addr), .cfg_i(begin_row),
+    .cfg_o(row_cfg),
+    .live_we_i(live_set || stage_drop), .live_addr_i(live_set ? live_addr : begin_index),
+    .live_i(live_set),
+    .lk_valid_i, .lk_index_i, .lk_valid_o, .lk_live_o(lk_live), .lk_entry_o(lk_cfg)
+  );
+  assign lk_entry_o = {lk_live, lk_live ? lk_cfg : cfg_t'('0)};
+
+  assign view = live_view(row_beat.index, row_ctl, row_top, row_cfg);
+  assign view_done = row_valid && row_beat.kind == OpView;
+
+  // ---- Ways out: completions, records, messages ---------------------------------------------------
+
+  logic          rec_valid, rec_ready, rec_answered, rec_bad, rec_done_valid, rec_done_ready;
+  logic [63:0]   rec_iova, line_iova, line_strb;
+  logic [1023:0] rec_data;
+  logic          line_valid, line_ready, wr_error;
+  line_t         line_data;
+
+  esnic_record #(.Records(Records)) u_record (
+    .clk_i, .rst_ni, .clear_i(clear),
+    .valid_i(row_valid && row_beat.kind == OpQuery),
+    .record_i({row_beat.hi, row_beat.lo, view, row_done}),
+    .wr_valid_o(rec_valid), .wr_ready_i(rec_ready), .wr_iova_o(rec_iova), .wr_data_o(rec_data),
+    .answered_i(rec_answered), .answered_bad_i(rec_bad),
+    .done_valid_o(rec_done_valid), .done_ready_i(rec_done_ready), .done_o(record_done),
+    .pop_o(record_left)
+  );
+
+  esnic_cq_write #(.QueuePairs(QueuePairs), .Pending(Pending)) u_cq_write (
+    .clk_i, .rst_ni, .clear_i(clear), .bus_i(bus), .idle_i(idle), .qp_i(qp),
+    .exec_valid_i(exec_valid), .exec_i(exec_done),
+    .verify_valid_i(verify_done), .verify_i(verify_done_data),
+    .record_valid_i(rec_done_valid), .record_ready_o(rec_done_ready), .record_i(record_done),
+    .pop_o(done_pop),
+    .valid_o(line_valid), .ready_i(line_ready), .iova_o(line_iova), .data_o(line_data),
+    .strb_o(line_strb), .group_o(line_group), .dropped_o(dropped)
+  );
+
+  esnic_dma_write u_dma_write (
+    .clk_i, .rst_ni, .clear_i(clear), .bus_i(bus),
+    .line_valid_i(line_valid), .line_ready_o(line_ready), .line_iova_i(line_iova),
+    .line_data_i(line_data), .line_strb_i(line_strb), .line_group_i(line_group),
+    .answered_o(answered), .answered_bad_o(answered_bad), .answered_iova_o(answered_iova),
+    .rec_valid_i(rec_valid), .rec_ready_o(rec_ready), .rec_iova_i(rec_iova),
+    .rec_data_i(rec_data), .rec_answered_o(rec_answered), .rec_bad_o(rec_bad),
+    .m_axi_awid, .m_axi_awaddr, .m_axi_awlen, .m_axi_awvalid, .m_axi_awready,
+    .m_axi_wdata, .m_axi_wstrb, .m_axi_wlast, .m_axi_wvalid, .m_axi_wready,
+    .m_axi_bid, .m_axi_bresp, .m_axi_bvalid, .m_axi_bready,
+    .sent_o(events.wr), .sent_bytes_o(events.wr_bytes), .error_o(wr_error),
+    .bad_id_o(wr_bad_id), .bad_id_info_o(wr_bad_info), .drained_o(wr_drained)
+  );
+
+  esnic_msix #(.Vectors(QueuePairs + 1)) u_msix (
+    .clk_i, .rst_ni, .clear_i(clear), .clear_table_i(flr),
+    .send_i(msix_on),
+    .wr_i(reg_wr), .rd_addr_i(rd_addr), .rd_data_o(msix_data),
+    .fire_i({event_fire, qp_fire}),
+    .msix_valid_o, .msix_ready_i, .msix_vector_o, .sent_o(events.msix_sent)
+  );
+
+  // ---- Events -------------------------------------------------------------------------------------
+
+  assign events.cmd_ring = step.valid && step.command;
+  assign events.cmd_direct = cmd_direct;
+  assign events.rd = fetch_sent != '0;
+  assign events.sa_up = live_set;
+  assign events.dma_error = 2'(rd_error) + 2'(wr_error);
+  assign events.cpl_ok = line_group.valid ? line_group.ok : '0;
+  assign events.cpl_err = line_group.valid ? line_group.count - line_group.ok : '0;
+  // What could not be written was no completion after all (R26).
+  assign events.undo_ok = (answered.valid && answered_bad) ? answered.ok : '0;
+  assign events.undo_err = (answered.valid && answered_bad) ? answered.count - answered.ok : '0;
+endmodule

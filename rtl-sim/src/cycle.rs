@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What every part of the bus needs to know in one clock cycle.
+
+use crate::bus::{Bus, Faults};
+use crate::pcie::Traffic;
+use fastrand::Rng;
+
+/// One clock cycle.
+pub(crate) struct Cycle<'a> {
+    /// Its number since power-on.
+    pub(crate) now: u64,
+    pub(crate) bus: &'a Bus,
+    pub(crate) faults: &'a mut Faults,
+    pub(crate) rng: &'a mut Rng,
+    pub(crate) traffic: &'a mut Traffic,
+}

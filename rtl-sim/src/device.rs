@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The device as [`esnic_abi::Device`]: the compiled RTL with a bus around it.
+
+use crate::bus::{Bus, Faults, stalled};
+use crate::check::Checks;
+use crate::cycle::Cycle;
+use crate::dma_read::Reads;
+use crate::dma_write::Writes;
+use crate::error::RtlError;
+use crate::ffi::{self, Inputs, Outputs, Verilated};
+use crate::mmio::{self, Mmio, Piece};
+use crate::pcie::Traffic;
+use core::ops::Range;
+use esnic_abi::{BAR0_BYTES, BAR4_BYTES, Bar, Device, FunctionConfig, Host, Params};
+use fastrand::Rng;
+use std::ffi::CString;
+use std::path::Path;
+
+/// Cycles of power-on reset.
+const RESET_CYCLES: u32 = 4;
+
+/// Cycles without a sign on any port after which nothing more is to be expected but by the host. It is
+/// longer than any path inside the device, DMA excluded.
+const QUIET: u64 = 64;
+
+/// A waveform that was asked for.
+struct Wave {
+    path: CString,
+    cycles: Range<u64>,
+    open: bool,
+}
+
+/// The device in SystemVerilog, compiled, on a [`Bus`].
+///
+/// It is driven through [`Device`] like the model, and its clock moves only inside `step`, `read`,
+/// `configure` and `reset`. The last three have no host at hand: what the device asks of it meanwhile
+/// is taken and answered in the next step.
+///
+/// # Panics
+/// Every access and every step panics, with the cycle and the seed, as soon as the device breaks a rule
+/// of AXI or an assertion inside it fails.
+pub struct RtlDevice {
+    model: Verilated,
+    name: &'static str,
+    params: Params,
+    tags: usize,
+    bus: Bus,
+    faults: Faults,
+    rng: Rng,
+    traffic: Traffic,
+    pins: Inputs,
+    seen: Outputs,
+    mmio: Mmio,
+    reads: Reads,
+    writes: Writes,
+    checks: Checks,
+    now: u64,
+    /// Until this cycle something may still happen by itself.
+    lively_until: u64,
+    /// It left a read unanswered, so it will not answer another.
+    hung: bool,
+    wave: Option<Wave>,
+}
+
+impl RtlDevice {
+    /// A device just out of power-on reset, of the build that has these parameters.
+    ///
+    /// # Errors
+    /// If no build has them. A build cannot be made at run time: `build/list.rs` lists those that are
+    /// compiled.
+    pub fn new(params: Params, bus: Bus) -> Result<Self, RtlError> {
+        params.validate()?;
+        let build =
+            ffi::builds().iter().find(|build| build.params() == params).ok_or_else(|| {
+                RtlError::NoBuild {
+                    wanted: Box::new(params),
+                    builds: builds().map(|(name, _)| name).collect(),
+                }
+            })?;
+        let mut device = Self {
+            model: Verilated::new(build),
+            name: build.name(),
+            params,
+            tags: build.tags(),
+            rng: Rng::with_seed(bus.seed),
+            bus,
+            faults: Faults::default(),
+            traffic: Traffic::default(),
+            pins: Inputs::default(),
+            seen: Outputs::default(),
+            mmio: Mmio::default(),
+            reads: Reads::default(),
+            writes: Writes::default(),
+            checks: Checks::default(),
+            now: 0,
+            lively_until: 0,
+            hung: false,
+            wave: None,
+        };
+        device.checks.silent_since = Some(0);
+        for _ in 0..RESET_CYCLES {
+            device.cycle(None);
+        }
+        device.pins.rst_n = 1;
+        device.scrubbing();
+        Ok(device)
+    }
+
+    /// The name of its build.
+    #[must_use]
+    pub fn build(&self) -> &'static str {
+        self.name
+    }
+
+    /// What it was compiled with.
+    #[must_use]
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The bus it is on.
+    #[must_use]
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// The bus it is on, to change it on the way. A new seed has no effect any more.
+    pub fn bus_mut(&mut self) -> &mut Bus {
+        &mut self.bus
+    }
+
+    /// The knobs that make the bus fail.
+    pub fn faults_mut(&mut self) -> &mut Faults {
+        &mut self.faults
+    }
+
+    /// What crossed the bus since power-on.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Clock cycles since power-on. No reset touches it, unlike the device's own counter.
+    #[must_use]
+    pub fn cycles(&self) -> u64 {
+        self.now
+    }
+
+    /// Writes a waveform (FST) of these cycles to a file.
+    ///
+    /// # Errors
+    /// If this crate was compiled without its feature `trace`, or the path has a null byte.
+    pub fn trace(&mut self, path: &Path, cycles: Range<u64>) -> Result<(), RtlError> {
+        if !cfg!(feature = "trace") {
+            return Err(RtlError::NoTrace);
+        }
+        let path = CString::new(path.as_os_str().as_encoded_bytes())
+            .map_err(|_| RtlError::TracePath(path.to_owned()))?;
+        self.model.trace_close();
+        self.wave = Some(Wave { path, cycles, open: false });
+        Ok(())
+    }
+
+    /// One clock cycle.
+    fn cycle(&mut self, mut host: Option<&mut dyn Host>) {
+        if self.wave.is_some() {
+            self.turn_wave();
+        }
+        let mut cycle = Cycle {
+            now: self.now,
+            bus: &self.bus,
+            faults: &mut self.faults,
+            rng: &mut self.rng,
+            traffic: &mut self.traffic,
+        };
+        let (pins, seen) = (&mut self.pins, &mut self.seen);
+        if pins.rst_n != 0 {
+            self.mmio.drive(&mut cycle, pins);
+            // Each call takes the host in turn; the types want that spelled out.
+            match &mut host {
+                Some(host) => {
+                    self.reads.drive(&mut cycle, Some(&mut **host), pins);
+                    self.writes.drive(&mut cycle, Some(&mut **host), pins);
+                }
+                None => {
+                    self.reads.drive(&mut cycle, None, pins);
+                    self.writes.drive(&mut cycle, None, pins);
+                }
+            }
+            let held = stalled(cycle.rng, cycle.bus.stalls.message);
+            pins.msix_ready = (host.is_some() && !held).into();
+        }
+
+        let ran = self.model.cycle(pins, seen);
+        let (reads, tags) = (self.reads.in_flight(), self.tags);
+        let verdict = ran
+            .and_then(|()| self.checks.observe(self.now, reads, tags, pins, seen))
+            .and_then(|()| self.mmio.observe(&mut cycle, pins, seen))
+            .and_then(|()| self.writes.observe(&mut cycle, pins, seen));
+        self.reads.observe(&mut cycle, pins, seen);
+        if seen.msix_valid & pins.msix_ready != 0
+            && let Some(host) = host
+        {
+            cycle.traffic.message();
+            host.interrupt(seen.msix_vector.into());
+        }
+        if let Err(what) = verdict {
+            self.model.trace_close();
+            panic!("RTL build `{}`, seed {}, cycle {}: {what}", self.name, self.bus.seed, self.now);
+        }
+        if active(pins, seen) {
+            self.lively_until = self.lively_until.max(self.now + QUIET);
+        }
+        self.now += 1;
+    }
+
+    /// Whether more cycles could make something happen.
+    fn busy(&self) -> bool {
+        self.now < self.lively_until
+            || self.mmio.pending()
+            || self.reads.pending()
+            || self.writes.pending()
+    }
+
+    /// The device goes through RESET and SCRUB by itself, one row a cycle, and shows nothing of it.
+    fn scrubbing(&mut self) {
+        let rows = u64::from(self.params.sa_capacity);
+        self.lively_until = self.now + rows + QUIET;
+    }
+
+    /// Clocks until `done`, or until the bus gives up.
+    fn until(&mut self, mut done: impl FnMut(&mut Self) -> bool) -> bool {
+        let deadline = self.now + u64::from(self.bus.mmio_deadline);
+        while !done(self) {
+            if self.hung || self.now >= deadline {
+                self.hung = true;
+                return false;
+            }
+            self.cycle(None);
+        }
+        true
+    }
+
+    /// Lets every store arrive: what configuration space changes may not overtake them.
+    fn drain(&mut self) {
+        self.until(|device| device.mmio.drained());
+    }
+
+    fn load(&mut self, piece: Piece, out: &mut [u8]) -> bool {
+        if self.hung {
+            return false;
+        }
+        self.mmio.load(piece);
+        self.until(|device| device.mmio.loaded(out))
+    }
+
+    /// The part of an access that is inside the BAR.
+    fn inside(&self, bar: Bar, offset: u64, len: usize) -> usize {
+        let room = self.bar_bytes(bar).saturating_sub(offset);
+        usize::try_from(room).map_or(len, |room| room.min(len))
+    }
+
+    /// Opens the waveform when its first cycle comes, and closes it after its last.
+    fn turn_wave(&mut self) {
+        let Some(wave) = &mut self.wave else { return };
+        if wave.open && !wave.cycles.contains(&self.now) {
+            self.model.trace_close();
+            self.wave = None;
+        } else if !wave.open && wave.cycles.contains(&self.now) {
+            wave.open = self.model.trace_open(&wave.path);
+        }
+    }
+}
+
+/// Whether anything is offered on any port.
+fn active(pins: &Inputs, seen: &Outputs) -> bool {
+    let host = pins.s_awvalid | pins.s_wvalid | pins.s_arvalid | pins.m_rvalid | pins.m_bvalid;
+    let device = seen.s_bvalid
+        | seen.s_rvalid
+        | seen.m_arvalid
+        | seen.m_awvalid
+        | seen.m_wvalid
+        | seen.msix_valid;
+    host | device != 0
+}
+
+/// Every build there is: name and parameters.
+pub fn builds() -> impl Iterator<Item = (&'static str, Params)> {
+    ffi::builds().iter().map(|build| (build.name(), build.params()))
+}
+
+impl Device for RtlDevice {
+    fn bar_bytes(&self, bar: Bar) -> u64 {
+        match bar {
+            Bar::Registers => BAR0_BYTES,
+            Bar::Table => self.params.bar2_bytes(),
+            Bar::Msix => BAR4_BYTES,
+        }
+    }
+
+    fn read(&mut self, bar: Bar, offset: u64, out: &mut [u8]) {
+        if self.faults.gone {
+            out.fill(0xFF);
+            return;
+        }
+        out.fill(0);
+        let len = self.inside(bar, offset, out.len());
+        let mut rest = &mut out[..len];
+        for piece in mmio::pieces(bar, offset, len) {
+            let (part, after) = rest.split_at_mut(piece.len);
+            if !self.load(piece, part) {
+                part.fill(0xFF);
+                after.fill(0xFF);
+                return;
+            }
+            rest = after;
+        }
+    }
+
+    fn write(&mut self, bar: Bar, offset: u64, data: &[u8]) {
+        if self.faults.gone {
+            return;
+        }
+        let len = self.inside(bar, offset, data.len());
+        let mut rest = &data[..len];
+        for piece in mmio::pieces(bar, offset, len) {
+            let (part, after) = rest.split_at(piece.len);
+            self.mmio.store(piece, part);
+            rest = after;
+        }
+    }
+
+    fn configure(&mut self, config: FunctionConfig) {
+        self.drain();
+        self.pins.bus_master = config.bus_master.into();
+        self.pins.msix_enable = config.msix_enable.into();
+        self.pins.msix_mask = config.msix_mask.into();
+        self.checks.silent_since = (!config.bus_master).then_some(self.now);
+        self.lively_until = self.lively_until.max(self.now + QUIET);
+    }
+
+    fn reset(&mut self) {
+        if self.faults.gone {
+            return;
+        }
+        self.drain();
+        self.pins.bus_master = 0;
+        self.pins.msix_enable = 0;
+        self.pins.msix_mask = 0;
+        self.checks.silent_since = Some(self.now);
+        self.pins.flr = 1;
+        self.cycle(None);
+        self.pins.flr = 0;
+        self.scrubbing();
+    }
+
+    fn step(&mut self, host: &mut dyn Host, cycles: u32) -> bool {
+        if self.faults.gone {
+            return false;
+        }
+        for _ in 0..cycles {
+            self.cycle(Some(&mut *host));
+        }
+        self.busy()
+    }
+}
