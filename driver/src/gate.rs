@@ -75,4 +75,22 @@ mod tests {
         drop(inside);
         assert!(gate.is_empty());
     }
+
+    #[test]
+    fn those_who_are_turned_away_do_not_keep_a_closed_gate_busy() {
+        let gate = Gate::closed();
+        let over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        assert!(gate.enter().is_none());
+                    }
+                });
+            }
+            let always_empty = (0..1_000_000).all(|_| gate.is_empty());
+            over.store(true, Ordering::Relaxed);
+            assert!(always_empty);
+        });
+    }
 }
