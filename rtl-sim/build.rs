@@ -15,7 +15,10 @@ use list::Build;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use verilator::Verilator;
+use verilator::{Top, Verilator};
+
+/// Reads that the device may have in flight: what the RTL has by itself.
+const TAGS: u32 = 32;
 
 fn main() -> ExitCode {
     match run() {
@@ -46,16 +49,14 @@ fn run() -> Result<(), String> {
     let trace = std::env::var_os("CARGO_FEATURE_TRACE").is_some();
     let verilator = Verilator::find()?;
     let builds = list::builds(std::env::var_os("CARGO_FEATURE_TEST_BUILDS").is_some());
-    let tags = 32;
-    let narrowed = verilator::has_parameter(&rtl.join("esnic_top.sv"), "Features")?;
-    let builds: Vec<Build> =
-        builds.into_iter().filter(|build| narrowed || build.offers_everything()).collect();
+    let top = Top::read(&rtl.join("esnic_top.sv"))?;
 
-    let sources = verilator.translate_all(&builds, &home, &rtl, &out, trace)?;
-    std::fs::write(out.join("builds.cpp"), table(&builds, tags)).map_err(|e| e.to_string())?;
+    let sources = verilator.translate_all(&builds, &top, &home, &rtl, &out, trace)?;
+    std::fs::write(out.join("builds.cpp"), table(&builds, &top)).map_err(|e| e.to_string())?;
 
-    // What people wait for is optimised; what a test runs for a moment is compiled quickly.
-    let base = compiler(&verilator, &home, trace)?;
+    // What people wait for is optimised. What runs rarely or once is compiled quickly: the builds of single
+    // tests, and of every build what makes and traces a device.
+    let base = compiler(&verilator, &home, &top, trace)?;
     let mut quick = base.clone();
     let mut fast = base;
     fast.opt_level(3)
@@ -63,20 +64,21 @@ fn run() -> Result<(), String> {
         .file(home.join("cpp/runtime.cpp"))
         .files(verilator.runtime(trace));
     quick.opt_level(1);
-    let mut any_quick = false;
-    for (build, file) in builds.iter().zip(sources) {
+    for (build, sources) in builds.iter().zip(sources) {
         let compiler = if build.quick { &mut quick } else { &mut fast };
-        compiler.file(file);
-        any_quick |= build.quick;
+        compiler.file(sources.often);
+        quick.file(sources.rarely);
     }
-    if any_quick {
-        compile(&quick, "esnic_rtl_quick")?;
-    }
-    compile(&fast, "esnic_rtl")?;
+    let objects = quick.try_compile_intermediates().map_err(refused)?;
+    fast.objects(objects).try_compile("esnic_rtl").map_err(refused)?;
     if trace {
         println!("cargo::rustc-link-lib=z");
     }
     Ok(())
+}
+
+fn refused(error: cc::Error) -> String {
+    format!("the C++ compiler refused what Verilator made: {error}")
 }
 
 /// Cargo looks at the RTL file by file: a directory's own time does not tell of an edit.
@@ -91,7 +93,12 @@ fn watch(rtl: &Path) -> Result<(), String> {
 }
 
 /// What all C++ is compiled with.
-fn compiler(verilator: &Verilator, home: &Path, trace: bool) -> Result<cc::Build, String> {
+fn compiler(
+    verilator: &Verilator,
+    home: &Path,
+    top: &Top,
+    trace: bool,
+) -> Result<cc::Build, String> {
     let mut build = cc::Build::new();
     build
         .cpp(true)
@@ -105,6 +112,7 @@ fn compiler(verilator: &Verilator, home: &Path, trace: bool) -> Result<cc::Build
         .define("VL_USER_STOP", None)
         .define("VL_USER_FATAL", None)
         .define("VL_USER_FINISH", None)
+        .define("ESNIC_RTL_STRAPS", if top.has_straps() { "1" } else { "0" })
         .define("VM_COVERAGE", "0")
         .define("VM_SC", "0")
         .define("VM_TRACE", if trace { "1" } else { "0" })
@@ -118,14 +126,8 @@ fn compiler(verilator: &Verilator, home: &Path, trace: bool) -> Result<cc::Build
     Ok(build)
 }
 
-fn compile(build: &cc::Build, name: &str) -> Result<(), String> {
-    build
-        .try_compile(name)
-        .map_err(|e| format!("the C++ compiler refused what Verilator made: {e}"))
-}
-
 /// The list of builds, as C++ source.
-fn table(builds: &[Build], tags: u32) -> String {
+fn table(builds: &[Build], top: &Top) -> String {
     let mut text = String::from("#include \"shim.h\"\nextern \"C\" {\n");
     let mut rows = String::new();
     for build in builds {
@@ -133,7 +135,7 @@ fn table(builds: &[Build], tags: u32) -> String {
         let ops = |op: &str| format!("esnic_rtl_{name}_{op}");
         let _ = writeln!(
             text,
-            "void *{}();\nvoid {}(void *);\nint {}(void *, const esnic_rtl_in *, esnic_rtl_out *);\n\
+            "void *{}(const esnic_rtl_straps *);\nvoid {}(void *);\nint {}(void *, const esnic_rtl_in *, esnic_rtl_out *);\n\
              int {}(void *, const char *);\nvoid {}(void *);",
             ops("create"),
             ops("destroy"),
@@ -143,7 +145,7 @@ fn table(builds: &[Build], tags: u32) -> String {
         );
         let _ = writeln!(
             rows,
-            "    {{\"{name}\", {}, {}, {}, {}, {}, {}, {}u, {}u, {tags}, {}, {}, {}, {}, {}}},",
+            "    {{\"{name}\", {}, {}, {}, {}, {}, {}, {}u, {}u, {TAGS}, {}, {}, {}, {}, {}, {}}},",
             p.sa_capacity,
             p.queue_pairs,
             p.ring_log2,
@@ -152,6 +154,7 @@ fn table(builds: &[Build], tags: u32) -> String {
             p.max_window,
             p.features,
             p.algs,
+            u8::from(top.has_straps()),
             ops("create"),
             ops("destroy"),
             ops("cycle"),

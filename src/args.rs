@@ -3,6 +3,7 @@
 
 use crate::device::Kind;
 use clap::{Parser, Subcommand, ValueEnum};
+use core::ops::Range;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -32,12 +33,41 @@ pub(crate) enum Command {
 /// Which device.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DeviceArgs {
-    /// The device: `model` is the executable model, in this process.
+    /// The device, in this process: `model` is the executable model, `rtl` the compiled RTL, which is
+    /// there if the program was built with `--features rtl`.
     #[arg(long, value_name = "DEVICE", default_value = "model")]
     pub(crate) device: Kind,
-    /// Rows of the model's SA table: a power of two from 2 to 1048576.
+    /// Rows of the SA table: a power of two from 2 to 1048576 for the model; RTL is compiled for 4096
+    /// and for 65536.
     #[arg(long, value_name = "ROWS", default_value_t = esnic_abi::Params::default().sa_capacity)]
     pub(crate) capacity: u32,
+    /// Write a waveform of the RTL to this file, in the format FST. Takes a program that was built
+    /// with `--features trace`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Clock cycles that the waveform covers, from A up to but not including B, counted from power-on.
+    #[arg(long, value_name = "A..B", value_parser = cycles, default_value = "0..100000")]
+    pub(crate) trace_cycles: Range<u64>,
+}
+
+impl DeviceArgs {
+    /// The model as it is without arguments.
+    pub(crate) fn model() -> Self {
+        Self {
+            device: Kind::Model,
+            capacity: esnic_abi::Params::default().sa_capacity,
+            trace: None,
+            trace_cycles: 0..0,
+        }
+    }
+}
+
+/// Two numbers with two dots between them.
+fn cycles(text: &str) -> Result<Range<u64>, String> {
+    let (from, to) = text.split_once("..").ok_or("it takes two numbers, as in 1000..2000")?;
+    let number = |text: &str| text.parse::<u64>().map_err(|e| format!("`{text}`: {e}"));
+    let range = number(from)?..number(to)?;
+    if range.is_empty() { Err("there is no cycle in it".to_owned()) } else { Ok(range) }
 }
 
 #[derive(Debug, clap::Args)]
@@ -95,6 +125,12 @@ pub(crate) enum ModeArg {
     Hi,
 }
 
+impl BenchArgs {
+    /// Batches under way, if nothing else is asked for: with 32 in a batch 256 updates, enough for a
+    /// microsecond to memory at one update a cycle of 250 MHz.
+    pub(crate) const DEPTH: u32 = 8;
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct BenchArgs {
     #[command(flatten)]
@@ -102,6 +138,9 @@ pub(crate) struct BenchArgs {
     /// Updates that share one doorbell.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) batch: u32,
+    /// Batches that each thread keeps under way.
+    #[arg(long, value_name = "N", default_value_t = BenchArgs::DEPTH, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) depth: u32,
     /// SAs to update in turn [default: 1024, or as many as the device has rows]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) sas: Option<u32>,

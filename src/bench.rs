@@ -2,9 +2,11 @@
 //! `esnic bench`: acknowledged updates of sequence numbers, how fast and how long each takes, and
 //! what one costs on the bus.
 //!
-//! An update counts once its completion has been taken and its status is OK. Latency is that of a
-//! batch, from its first request to its last outcome, since that is what a caller waits for. Wall
-//! clock figures are this machine's; bus figures are the device's own counters and carry over.
+//! An update counts once its completion has been taken and its status is OK. Each thread keeps several
+//! batches under way, since a device that is a DMA round trip away is kept busy by nothing less.
+//! Latency is that of a batch, from its first request to its last outcome, since that is what a caller
+//! waits for; `--depth 1` shows it without the batches before it. Wall clock figures are this
+//! machine's; bus figures are the device's own counters and carry over.
 
 use crate::Outcome;
 use crate::args::{BenchArgs, DeviceArgs, ModeArg, PathArg};
@@ -16,7 +18,7 @@ use esnic_abi::regs::Counters;
 use esnic_abi::{Algorithm, Direction, Mode, Protocol, Spi, Top};
 use esnic_driver::transport::Transport;
 use esnic_driver::{
-    Change, Config, KeyMaterial, PathPolicy, SaHandle, SaManager, SaSpec, SaUpdate, counter,
+    Batch, Change, Config, KeyMaterial, PathPolicy, SaHandle, SaManager, SaSpec, SaUpdate, counter,
 };
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -39,6 +41,7 @@ pub(crate) struct Figures {
     path: String,
     mode: String,
     batch: u32,
+    depth: u32,
     threads: u32,
     sas: u32,
     updates: u64,
@@ -93,9 +96,10 @@ pub(crate) fn measure(args: &BenchArgs) -> Result<Figures, Failure> {
         let threads = args.threads;
         return Err(Failure::Input(anyhow!("--sas is {sas}, too few for {threads} threads")));
     }
-    // Room for two batches of every thread, so that a full ring is not what is measured.
+    // Room for one batch more than every thread has under way, so that a full ring is not what is
+    // measured.
     let sharing = args.threads.div_ceil(pairs);
-    let log2 = (2 * args.batch * sharing).next_power_of_two().ilog2().clamp(6, 12);
+    let log2 = ((args.depth + 1) * args.batch * sharing).next_power_of_two().ilog2().clamp(6, 12);
     let config = Config { queue_pairs: pairs, sq_log2: log2, cq_log2: log2, ..Config::default() };
     device::with(&args.device, config, Bench { args, pairs, sas })
 }
@@ -105,6 +109,7 @@ pub(crate) fn sample(device: DeviceArgs, seconds: f64) -> BenchArgs {
     BenchArgs {
         device,
         batch: 32,
+        depth: BenchArgs::DEPTH,
         sas: None,
         threads: 1,
         seconds,
@@ -154,6 +159,7 @@ impl Job for Bench<'_> {
             path: format!("{:?}", args.path).to_lowercase(),
             mode: format!("{:?}", args.mode).to_lowercase(),
             batch: args.batch,
+            depth: args.depth,
             threads: args.threads,
             sas: self.sas,
             updates,
@@ -204,13 +210,22 @@ impl Bench<'_> {
             bail!("--sas is too small for {} threads", self.args.threads);
         }
         let mut histogram = histogram()?;
-        let mut batch = manager.batch(self.args.batch as usize);
+        let now = Instant::now();
+        let mut ring: Vec<_> =
+            (0..self.args.depth).map(|_| (manager.batch(self.args.batch as usize), now)).collect();
         let mut sas = sas.iter().cycle();
         let mut number = 0u64;
         let mut updates = 0;
-        let mut now = Instant::now();
-        while now < until {
-            let begun = now;
+        // The oldest batch comes to its end, then it goes out again.
+        let mut oldest = 0;
+        loop {
+            let depth = ring.len();
+            let (batch, begun) = &mut ring[oldest];
+            updates += finish(batch, *begun, &mut histogram)?;
+            *begun = Instant::now();
+            if *begun >= until {
+                break;
+            }
             batch.clear();
             for (sa, spi) in sas.by_ref().take(self.args.batch as usize) {
                 number += 1;
@@ -220,17 +235,32 @@ impl Bench<'_> {
                 };
                 batch.update(*sa, SaUpdate { protocol: Protocol::Esp, spi: *spi, change });
             }
-            batch.run(begun + PATIENCE)?;
-            if batch.ok_count() != batch.len() {
-                bail!("an update was not acknowledged with OK");
-            }
-            now = Instant::now();
-            let ns = u64::try_from((now - begun).as_nanos())?;
-            histogram.saturating_record(ns);
-            updates += batch.len() as u64;
+            batch.submit()?;
+            oldest = (oldest + 1) % depth;
+        }
+        let (older, newer) = ring.split_at_mut(oldest);
+        for (batch, begun) in newer.iter_mut().skip(1).chain(older) {
+            updates += finish(batch, *begun, &mut histogram)?;
         }
         Ok((histogram, updates))
     }
+}
+
+/// Waits for the end of a batch; returns how many updates it was.
+fn finish<T: Transport>(
+    batch: &mut Batch<T>,
+    begun: Instant,
+    histogram: &mut Histogram<u64>,
+) -> anyhow::Result<u64> {
+    if batch.is_empty() {
+        return Ok(0);
+    }
+    batch.run(Instant::now() + PATIENCE)?;
+    if batch.ok_count() != batch.len() {
+        bail!("an update was not acknowledged with OK");
+    }
+    histogram.saturating_record(u64::try_from(begun.elapsed().as_nanos())?);
+    Ok(batch.len() as u64)
 }
 
 /// Nanoseconds up to ten seconds, three digits.
@@ -311,8 +341,8 @@ impl Figures {
         row(
             "how",
             format!(
-                "batches of {} over {} SAs, {} thread(s), path {}, mode {}",
-                self.batch, self.sas, self.threads, self.path, self.mode
+                "batches of {}, {} under way, over {} SAs, {} thread(s), path {}, mode {}",
+                self.batch, self.depth, self.sas, self.threads, self.path, self.mode
             ),
         );
         let Latency { p50, p99, max } = self.latency_us;

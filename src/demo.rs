@@ -22,8 +22,6 @@ const SECONDS: f64 = 1.0;
 
 /// Runs the demonstration.
 pub(crate) fn run() -> Outcome {
-    let device =
-        || DeviceArgs { device: Kind::Model, capacity: esnic_abi::Params::default().sa_capacity };
     let capture = Capture::from_bytes(Zeroizing::new(SAMPLE.to_vec()));
     let mut input = Input {
         capture: capture.map_err(|error| Failure::Input(error.into()))?,
@@ -43,20 +41,20 @@ pub(crate) fn run() -> Outcome {
     };
     let kind = Kind::Model.name();
     let job = Sync { input: &input, log: Some(Box::new(show)), quiet: true, kind };
-    let report = device::with(&device(), Config::default(), job)?;
+    let report = device::with(&DeviceArgs::model(), Config::default(), job)?;
     say!("");
     report.print();
 
     input.use_dumps = true;
     let job = Sync { input: &input, log: None, quiet: true, kind };
-    let dumped = device::with(&device(), Config::default(), job)?;
+    let dumped = device::with(&DeviceArgs::model(), Config::default(), job)?;
     let agree = dumped.same_table(&report);
     say!(
         "\nThe kernel's own dump at the end of the capture, which was left out above, {}.",
         if agree { "says the same of every SA" } else { "says something ELSE" }
     );
     say!("\nHow fast the driver gets updates acknowledged by the model, on one core:\n");
-    bench::measure(&bench::sample(device(), SECONDS))?.print();
+    bench::measure(&bench::sample(DeviceArgs::model(), SECONDS))?.print();
     say!(
         "\nYour own capture: esnic sync --capture FILE [--local ADDR]. What else there is: esnic --help."
     );

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Which device a subcommand drives, and how it is opened.
 
+#[cfg(feature = "rtl")]
+mod rtl;
+
 use crate::args::DeviceArgs;
 use crate::failure::Failure;
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use esnic_abi::Params;
 use esnic_driver::transport::{Sim, Transport};
 use esnic_driver::{Config, KeyMemory, SaManager};
@@ -15,6 +18,9 @@ use std::str::FromStr;
 pub(crate) enum Kind {
     /// The executable model, in this process.
     Model,
+    /// The RTL, compiled, in this process.
+    #[cfg(feature = "rtl")]
+    Rtl,
 }
 
 impl FromStr for Kind {
@@ -23,7 +29,16 @@ impl FromStr for Kind {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "model" => Ok(Self::Model),
-            _ => Err("this build can drive `model`".to_owned()),
+            #[cfg(feature = "rtl")]
+            "rtl" => Ok(Self::Rtl),
+            #[cfg(not(feature = "rtl"))]
+            "rtl" => Err("this build has no `rtl`; `cargo xtask setup` installs what building it takes, and \
+                 `cargo run --release --features rtl --` runs esnic with it"
+                .to_owned()),
+            #[cfg(feature = "rtl")]
+            _ => Err("this build can drive `model` and `rtl`".to_owned()),
+            #[cfg(not(feature = "rtl"))]
+            _ => Err("this build can drive `model`; one with `--features rtl` also `rtl`".to_owned()),
         }
     }
 }
@@ -33,6 +48,8 @@ impl Kind {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Model => "model",
+            #[cfg(feature = "rtl")]
+            Self::Rtl => "rtl",
         }
     }
 }
@@ -48,8 +65,18 @@ pub(crate) trait Job {
 
 /// Opens the device, does the job, and closes the device in order.
 pub(crate) fn with<J: Job>(args: &DeviceArgs, config: Config, job: J) -> Result<J::Out, Failure> {
+    // What a device in this process is given are test keys; where limits forbid locking, it still runs.
+    let config = Config { key_memory: KeyMemory::BestEffort, ..config };
+    if args.trace.is_some() && !cfg!(feature = "trace") {
+        return Err(Failure::Input(anyhow!(
+            "--trace: this build writes no waveforms; `cargo run --release --features trace --` runs one that does"
+        )));
+    }
     match args.device {
         Kind::Model => {
+            if args.trace.is_some() {
+                return Err(Failure::Input(anyhow!("--trace: only `--device rtl` has waveforms")));
+            }
             let usual = Params::default();
             // A small table has no more stage buffers than rows.
             let most = args.capacity.checked_ilog2().unwrap_or(0) as u8;
@@ -59,18 +86,25 @@ pub(crate) fn with<J: Job>(args: &DeviceArgs, config: Config, job: J) -> Result<
                 ..usual
             };
             let model = Model::new(params).context("--capacity").map_err(Failure::Input)?;
-            // What a model is given are test keys; where limits forbid locking, it still runs.
-            let config = Config { key_memory: KeyMemory::BestEffort, ..config };
-            on(Sim::new(Kind::Model.name(), model), config, job)
+            on(Sim::new(args.device.name(), model), config, job, |_| ())
         }
+        #[cfg(feature = "rtl")]
+        Kind::Rtl => rtl::with(args, config, job),
     }
 }
 
-fn on<T: Transport, J: Job>(transport: T, config: Config, job: J) -> Result<J::Out, Failure> {
+/// Does the job on a device; `last` gets a look at it before it is closed.
+fn on<T: Transport, J: Job>(
+    transport: T,
+    config: Config,
+    job: J,
+    last: impl FnOnce(&T),
+) -> Result<J::Out, Failure> {
     let name = transport.name();
     let open = SaManager::open(transport, config);
     let manager = open.with_context(|| format!("cannot open {name}")).map_err(Failure::device)?;
     let out = job.run(&manager)?;
+    last(manager.transport());
     manager.close().with_context(|| format!("cannot close {name}")).map_err(Failure::device)?;
     Ok(out)
 }

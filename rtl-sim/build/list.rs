@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Which builds of the device are compiled.
+//!
+//! Features, algorithms, the largest window and the largest ring are straps, which a device gets when it is made.
+//! All else is compiled in, so that every combination that somebody wants is one more build.
 
 use esnic_abi::Params;
 
@@ -7,39 +10,35 @@ use esnic_abi::Params;
 pub(crate) struct Build {
     /// Part of C++ names, so letters, digits and underscores.
     pub(crate) name: String,
+    /// Straps have their default here.
     pub(crate) params: Params,
     /// Compiled in a hurry.
     pub(crate) quick: bool,
 }
 
-impl Build {
-    /// Whether FEATURES and ALGS are those that the RTL has by itself.
-    pub(crate) fn offers_everything(&self) -> bool {
-        let all = Params::default();
-        self.params.features == all.features && self.params.algs == all.algs
-    }
-}
-
-/// The builds that people run; with `tests` also all that the contract tests ask for.
+/// The builds that people run; with `tests` also those that only tests ask for.
 pub(crate) fn builds(tests: bool) -> Vec<Build> {
     let default = Params::default();
-    let small = Params {
-        sa_capacity: 64,
-        queue_pairs: 4,
-        ring_log2: 10,
-        direct_log2: 4,
-        stage_log2: 4,
-        ..default
-    };
     let build = |name: &str, params| Build { name: name.to_owned(), params, quick: false };
-    let mut all = vec![build("default", default), build("small", small)];
+    let mut all =
+        vec![build("default", default), build("large", Params { sa_capacity: 65_536, ..default })];
     if tests {
+        // What nearly every contract test uses.
+        let small = Params {
+            sa_capacity: 64,
+            queue_pairs: 4,
+            ring_log2: 10,
+            direct_log2: 4,
+            stage_log2: 4,
+            ..default
+        };
+        all.push(build("small", small));
         all.extend(for_tests(small));
     }
     all
 }
 
-/// Variants that a contract test wants once.
+/// Variants that a test wants once.
 fn for_tests(small: Params) -> Vec<Build> {
     let default = Params::default();
     let mut all = Vec::new();
@@ -47,14 +46,10 @@ fn for_tests(small: Params) -> Vec<Build> {
         all.push(Build { name, params, quick: true });
     };
     for direct_log2 in [0, 1, 2, 3, 5, 6] {
-        let name = format!("direct{direct_log2}");
-        add(name, Params { direct_log2, ..small });
+        add(format!("direct{direct_log2}"), Params { direct_log2, ..small });
     }
     for stage_log2 in [0, 1, 6] {
         add(format!("stage{stage_log2}"), Params { stage_log2, ..small });
-    }
-    for max_window in [100, 1024] {
-        add(format!("window{max_window}"), Params { max_window, ..small });
     }
     // Rows, stage buffers: the largest table, and one that is scrubbed for a while.
     for (sa_capacity, stage_log2) in [(4096, 4), (1 << 20, 4), (1 << 20, 6)] {
@@ -64,10 +59,9 @@ fn for_tests(small: Params) -> Vec<Build> {
     for sa_capacity in [2, 64, 4096, 1 << 20] {
         add(format!("bar{sa_capacity}"), Params { sa_capacity, stage_log2: 1, ..default });
     }
-    let pairs8 = Params { queue_pairs: 8, ..small };
-    add("pairs8".to_owned(), pairs8);
-    let pairs64 = Params { sa_capacity: 64, queue_pairs: 64, ..default };
-    add("pairs64".to_owned(), pairs64);
+    add("pairs8".to_owned(), Params { queue_pairs: 8, ..small });
+    add("pairs64".to_owned(), Params { sa_capacity: 64, queue_pairs: 64, ..default });
+    add("direct1_stage1".to_owned(), Params { direct_log2: 1, stage_log2: 1, ..small });
     let odd = Params {
         sa_capacity: 32,
         queue_pairs: 3,
@@ -78,19 +72,5 @@ fn for_tests(small: Params) -> Vec<Build> {
         ..default
     };
     add("odd".to_owned(), odd);
-    // Each ability missing in turn.
-    for bit in bits(small.features) {
-        let features = small.features & !(1 << bit);
-        add(format!("feature{bit}"), Params { features, ..small });
-    }
-    for bit in [1, 3, 5, 6, 16, 17, 18] {
-        let algs = small.algs & !(1 << bit);
-        add(format!("alg{bit}"), Params { algs, ..small });
-    }
     all
-}
-
-/// The bits that are set.
-fn bits(word: u32) -> impl Iterator<Item = u32> {
-    (0..u32::BITS).filter(move |bit| word & (1 << bit) != 0)
 }

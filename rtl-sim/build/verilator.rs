@@ -69,15 +69,16 @@ impl Verilator {
         names.into_iter().map(|name| include.join(name)).collect()
     }
 
-    /// Makes C++ of every build; gives one file for each, in the order of the builds.
+    /// Makes C++ of every build, in the order of the builds.
     pub(crate) fn translate_all(
         &self,
         builds: &[Build],
+        top: &Top,
         home: &Path,
         rtl: &Path,
         out: &Path,
         trace: bool,
-    ) -> Result<Vec<PathBuf>, String> {
+    ) -> Result<Vec<Sources>, String> {
         let next = Mutex::new(builds.iter().enumerate());
         let done = Mutex::new(Vec::new());
         let jobs = std::env::var("NUM_JOBS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
@@ -87,7 +88,7 @@ impl Verilator {
                     loop {
                         let job = next.lock().expect("no job panics").next();
                         let Some((n, build)) = job else { break };
-                        let files = self.translate(build, home, rtl, out, trace);
+                        let files = self.translate(build, top, home, rtl, out, trace);
                         done.lock().expect("no job panics").push((n, files));
                     }
                 });
@@ -102,11 +103,12 @@ impl Verilator {
     fn translate(
         &self,
         build: &Build,
+        top: &Top,
         home: &Path,
         rtl: &Path,
         out: &Path,
         trace: bool,
-    ) -> Result<PathBuf, String> {
+    ) -> Result<Sources, String> {
         let dir = out.join(&build.name);
         // Files of an earlier run must not be compiled along.
         let _ = std::fs::remove_dir_all(&dir);
@@ -120,7 +122,7 @@ impl Verilator {
             .arg("--no-timing")
             .args(["--prefix", &class, "--Mdir"])
             .arg(&dir)
-            .args(parameters(build));
+            .args(top.parameters(build));
         if trace {
             command.args(["--trace-fst", "--trace-structs"]);
         }
@@ -128,22 +130,29 @@ impl Verilator {
         let output = command.output().map_err(|e| format!("cannot start Verilator: {e}"))?;
         complain(&output, &build.name)?;
 
-        // All in one file: its headers are read once, and inlining sees everything.
-        let mut text = String::new();
+        // Many in one file: their headers are read once, and inlining sees everything.
+        let (mut often, mut rarely) = (String::new(), String::new());
         for file in generated(&dir)? {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            let seldom =
+                name.contains("__Slow") || name.contains("__Trace") || name.contains("__Syms");
+            let text = if seldom { &mut rarely } else { &mut often };
             let _ = writeln!(text, "#include \"{}\"", file.display());
         }
         let _ = write!(
-            text,
+            often,
             "#define ESNIC_RTL_MODEL {class}\n\
              #define ESNIC_RTL_OPS(f) esnic_rtl_{}_##f\n\
              #include \"{}\"\n",
             build.name,
             home.join("cpp/shim.cpp").display(),
         );
-        let whole = dir.join("whole.cpp");
-        std::fs::write(&whole, text).map_err(|e| format!("{}: {e}", whole.display()))?;
-        Ok(whole)
+        let write = |name: &str, text: String| {
+            let path = dir.join(name);
+            std::fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
+            Ok::<_, String>(path)
+        };
+        Ok(Sources { often: write("often.cc", often)?, rarely: write("rarely.cc", rarely)? })
     }
 }
 
@@ -168,32 +177,56 @@ fn complain(output: &Output, build: &str) -> Result<(), String> {
     Err(format!("Verilator refused the RTL of build `{build}`:\n{said}"))
 }
 
-/// The parameters that differ from what the RTL has by itself.
-fn parameters(build: &Build) -> Vec<String> {
-    let p = &build.params;
-    let mut given = vec![
-        format!("-GSaCapacity={}", p.sa_capacity),
-        format!("-GQueuePairs={}", p.queue_pairs),
-        format!("-GRingLog2={}", p.ring_log2),
-        format!("-GDirectLog2={}", p.direct_log2),
-        format!("-GStageLog2={}", p.stage_log2),
-        format!("-GMaxWindow={}", p.max_window),
-    ];
-    if !build.offers_everything() {
-        given.push(format!("-GFeatures=32'h{:x}", p.features));
-        given.push(format!("-GAlgs=32'h{:x}", p.algs));
-    }
-    given
+/// The C++ of one build.
+pub(crate) struct Sources {
+    /// What every cycle runs.
+    pub(crate) often: PathBuf,
+    /// What makes a device, and what writes waveforms.
+    pub(crate) rarely: PathBuf,
 }
 
-/// Whether a module has a parameter of this name.
-pub(crate) fn has_parameter(module: &Path, name: &str) -> Result<bool, String> {
-    let text = std::fs::read_to_string(module)
-        .map_err(|e| format!("cannot read {}: {e}", module.display()))?;
-    Ok(text
-        .lines()
-        .map(str::trim_start)
-        .any(|line| line.starts_with("parameter") && line.contains(name)))
+/// What the top of the RTL leaves open.
+pub(crate) struct Top {
+    text: String,
+}
+
+impl Top {
+    /// Reads the top.
+    pub(crate) fn read(file: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(file);
+        Ok(Self { text: text.map_err(|e| format!("cannot read {}: {e}", file.display()))? })
+    }
+
+    /// Whether features, algorithms, the largest window and the largest ring are inputs.
+    pub(crate) fn has_straps(&self) -> bool {
+        self.declares("input", "cfg_features_i")
+    }
+
+    /// Values for its parameters.
+    fn parameters(&self, build: &Build) -> Vec<String> {
+        let p = &build.params;
+        let all = [
+            ("SaCapacity", p.sa_capacity.to_string()),
+            ("QueuePairs", p.queue_pairs.to_string()),
+            ("RingLog2", p.ring_log2.to_string()),
+            ("DirectLog2", p.direct_log2.to_string()),
+            ("StageLog2", p.stage_log2.to_string()),
+            ("MaxWindow", p.max_window.to_string()),
+            ("Features", format!("32'h{:x}", p.features)),
+            ("Algs", format!("32'h{:x}", p.algs)),
+        ];
+        let known = all.into_iter().filter(|(name, _)| self.declares("parameter", name));
+        known.map(|(name, value)| format!("-G{name}={value}")).collect()
+    }
+
+    /// Whether a line of this kind declares the name.
+    fn declares(&self, kind: &str, name: &str) -> bool {
+        let words = |line: &str| {
+            let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+            words.next() == Some(kind) && words.any(|word| word == name)
+        };
+        self.text.lines().map(str::trim_start).any(words)
+    }
 }
 
 /// Release in the first line of `verilator --version`.

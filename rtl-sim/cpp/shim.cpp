@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // One build of the device behind plain functions. build.rs compiles this file once a build, with
-// ESNIC_RTL_MODEL as the class that Verilator made and ESNIC_RTL_OPS(f) naming this build's f.
+// ESNIC_RTL_MODEL as the class that Verilator made and ESNIC_RTL_OPS(f) naming this build's f. ESNIC_RTL_STRAPS says
+// whether the RTL takes as inputs what else is a parameter of it.
 #include "shim.h"
 #include "verilated.h"
 #if VM_TRACE
@@ -22,13 +23,21 @@ struct Device {
     std::unique_ptr<VerilatedFstC> trace;
 #endif
 
-    Device() {
+    explicit Device(const esnic_rtl_straps &straps) {
 #if VM_TRACE
         context.traceEverOn(true);
 #endif
         top = std::make_unique<ESNIC_RTL_MODEL>(&context, "top");
         top->clk_i = 0;
         top->rst_ni = 0;
+#if ESNIC_RTL_STRAPS
+        top->cfg_features_i = straps.features;
+        top->cfg_algs_i = straps.algs;
+        top->cfg_max_window_i = straps.max_window;
+        top->cfg_ring_log2_i = straps.ring_log2;
+#else
+        (void)straps;
+#endif
     }
 
     // Scopes leave by way of the thread's context, which need not be this device's any more.
@@ -132,13 +141,19 @@ void sample(const ESNIC_RTL_MODEL &top, esnic_rtl_out &out) {
 
     out.msix_valid = top.msix_valid_o;
     out.msix_vector = top.msix_vector_o;
+
+    out.dbg_valid = top.dbg_valid_o;
+    out.dbg_pair = top.dbg_pair_o;
+    out.dbg_ring = top.dbg_ring_o;
+    out.dbg_cookie = top.dbg_cookie_o;
+    out.dbg_opcode = top.dbg_opcode_o;
 }
 
 }  // namespace
 
 extern "C" {
 
-void *ESNIC_RTL_OPS(create)() { return new Device; }
+void *ESNIC_RTL_OPS(create)(const esnic_rtl_straps *straps) { return new Device(*straps); }
 
 void ESNIC_RTL_OPS(destroy)(void *device) { delete static_cast<Device *>(device); }
 

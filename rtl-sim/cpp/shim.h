@@ -27,19 +27,29 @@ struct esnic_rtl_out {
     std::uint64_t m_awaddr, m_wstrb, m_araddr;
     std::uint32_t s_rdata[16];
     std::uint32_t m_wdata[16];
+    std::uint32_t dbg_cookie;
     std::uint8_t s_awready, s_wready, s_bid, s_bresp, s_bvalid;
     std::uint8_t s_arready, s_rid, s_rresp, s_rlast, s_rvalid;
     std::uint8_t m_awid, m_awlen, m_awsize, m_awburst, m_awvalid, m_wlast, m_wvalid, m_bready;
     std::uint8_t m_arid, m_arlen, m_arsize, m_arburst, m_arvalid, m_rready;
     std::uint8_t msix_valid, msix_vector;
+    std::uint8_t dbg_valid, dbg_pair, dbg_ring, dbg_opcode;
 };
 
-// One build of the device: its parameters, and how to run it.
+// What a device is told once, before it leaves reset, and what does not change any more.
+struct esnic_rtl_straps {
+    std::uint32_t features, algs;
+    std::uint16_t max_window;
+    std::uint8_t ring_log2;
+};
+
+// One build of the device: its parameters, and how to run it. Where it has straps, the values here are only the
+// usual ones.
 struct esnic_rtl_build {
     const char *name;
     std::uint32_t sa_capacity, queue_pairs, ring_log2, direct_log2, stage_log2, max_window;
-    std::uint32_t features, algs, tags;
-    void *(*create)();
+    std::uint32_t features, algs, tags, has_straps;
+    void *(*create)(const esnic_rtl_straps *straps);
     void (*destroy)(void *device);
     // Gives one clock cycle; 0, or 1 if the RTL itself reported a failure.
     int (*cycle)(void *device, const esnic_rtl_in *in, esnic_rtl_out *out);

@@ -12,8 +12,10 @@ esnic_host_port.sv
 esnic_device.sv
 esnic_regs.sv
 esnic_counters.sv
+esnic_qp_cfg.sv
+esnic_qp_irq.sv
+esnic_qp_counters.sv
 esnic_qp.sv
-esnic_qp_array.sv
 esnic_direct.sv
 esnic_stage.sv
 esnic_sq_fetch.sv

@@ -6,11 +6,9 @@ module esnic_check
   import esnic_abi_pkg::*;
   import esnic_pkg::*;
 #(
-  parameter int unsigned SaCapacity = 4096,
-  parameter int unsigned MaxWindow = 4096,
-  parameter logic [31:0] Features = '0,
-  parameter logic [31:0] Algs = '0
+  parameter int unsigned SaCapacity = 4096
 ) (
+  input  straps_t       straps_i,
   input  logic [15:0]   epoch_i,
   input  logic          ring_i,
   input  logic          second_i,     // an ADD's second half can be where it belongs (R9)
@@ -69,8 +67,8 @@ module esnic_check
   always_comb begin
     unique case (header.opcode)
       8'(OPCODE_NOP), 8'(OPCODE_FENCE): opcode_ok = ring_i;
-      8'(OPCODE_UPDATE4): opcode_ok = ring_i && Features[GLOBAL_FEATURES_UPDATE4_LSB];
-      8'(OPCODE_RESOLVE): opcode_ok = Features[GLOBAL_FEATURES_PROBE_LSB];
+      8'(OPCODE_UPDATE4): opcode_ok = ring_i && straps_i.features[GLOBAL_FEATURES_UPDATE4_LSB];
+      8'(OPCODE_RESOLVE): opcode_ok = straps_i.features[GLOBAL_FEATURES_PROBE_LSB];
       8'(OPCODE_ADD), 8'(OPCODE_UPDATE), 8'(OPCODE_DELETE), 8'(OPCODE_QUERY): opcode_ok = 1'b1;
       default: opcode_ok = 1'b0;
     endcase
@@ -174,25 +172,25 @@ module esnic_check
   always_comb begin
     unique case (add.udp_encap)
       UDP_ENCAP_NONE: udp_offered = 1'b1;
-      UDP_ENCAP_TRANSPORT: udp_offered = Features[GLOBAL_FEATURES_UDP_TRANSPORT_LSB];
-      UDP_ENCAP_TUNNEL: udp_offered = Features[GLOBAL_FEATURES_UDP_TUNNEL_LSB];
+      UDP_ENCAP_TRANSPORT: udp_offered = straps_i.features[GLOBAL_FEATURES_UDP_TRANSPORT_LSB];
+      UDP_ENCAP_TUNNEL: udp_offered = straps_i.features[GLOBAL_FEATURES_UDP_TUNNEL_LSB];
       default: udp_offered = 1'b0;
     endcase
     unique case (add.icv_len)
-      8'd8: icv_offered = Algs[GLOBAL_ALGS_ICV_8_LSB];
-      8'd12: icv_offered = Algs[GLOBAL_ALGS_ICV_12_LSB];
-      default: icv_offered = Algs[GLOBAL_ALGS_ICV_16_LSB];
+      8'd8: icv_offered = straps_i.algs[GLOBAL_ALGS_ICV_8_LSB];
+      8'd12: icv_offered = straps_i.algs[GLOBAL_ALGS_ICV_12_LSB];
+      default: icv_offered = straps_i.algs[GLOBAL_ALGS_ICV_16_LSB];
     endcase
-    add_offered = udp_offered && icv_offered && Algs[add.algorithm[4:0]] &&
-        Features[esp ? GLOBAL_FEATURES_ESP_LSB : GLOBAL_FEATURES_AH_LSB] &&
-        Features[(add.mode == MODE_TUNNEL) ? GLOBAL_FEATURES_TUNNEL_LSB
+    add_offered = udp_offered && icv_offered && straps_i.algs[add.algorithm[4:0]] &&
+        straps_i.features[esp ? GLOBAL_FEATURES_ESP_LSB : GLOBAL_FEATURES_AH_LSB] &&
+        straps_i.features[(add.mode == MODE_TUNNEL) ? GLOBAL_FEATURES_TUNNEL_LSB
                                            : GLOBAL_FEATURES_TRANSPORT_LSB] &&
-        Features[v4 ? GLOBAL_FEATURES_IPV4_LSB : GLOBAL_FEATURES_IPV6_LSB] &&
-        (!esn || Features[GLOBAL_FEATURES_ESN_LSB]) && 32'(add.replay_window) <= MaxWindow;
+        straps_i.features[v4 ? GLOBAL_FEATURES_IPV4_LSB : GLOBAL_FEATURES_IPV6_LSB] &&
+        (!esn || straps_i.features[GLOBAL_FEATURES_ESN_LSB]) && add.replay_window <= straps_i.max_window;
     unique case (header.opcode)
       8'(OPCODE_ADD): offered = add_offered;
-      8'(OPCODE_QUERY): offered = !record || Features[GLOBAL_FEATURES_RECORD_LSB];
-      8'(OPCODE_RESOLVE): offered = !commit || Features[GLOBAL_FEATURES_PROBE_COMMIT_LSB];
+      8'(OPCODE_QUERY): offered = !record || straps_i.features[GLOBAL_FEATURES_RECORD_LSB];
+      8'(OPCODE_RESOLVE): offered = !commit || straps_i.features[GLOBAL_FEATURES_PROBE_COMMIT_LSB];
       default: offered = 1'b1;
     endcase
   end
@@ -292,25 +290,28 @@ module esnic_check
     end
   end
 
+  // Only an ADD has one; nothing else moves these wires.
   always_comb begin
     row_o = '0;
-    row_o.generation = header.generation;
-    row_o.spi = add.spi;
-    row_o.esp = esp;
-    row_o.outbound = add.direction == DIRECTION_OUT;
-    row_o.esn = esn;
-    row_o.tunnel = add.mode == MODE_TUNNEL;
-    row_o.algorithm = add.algorithm[2:0];
-    row_o.icv = add.icv_len[4] ? 2'd2 : {1'b0, add.icv_len[2]};
-    row_o.ipv6 = !v4;
-    row_o.udp_encap = add.udp_encap[1:0];
-    row_o.replay_window = add.replay_window[12:0];
-    row_o.src = add.src;
-    row_o.dst = add.dst;
-    row_o.udp_src = add.udp_src;
-    row_o.udp_dst = add.udp_dst;
-    row_o.peer = add.peer;
-    row_o.salt = add.salt;
-    row_o.key = add.key;
+    if (is_add) begin
+      row_o.generation = header.generation;
+      row_o.spi = add.spi;
+      row_o.esp = esp;
+      row_o.outbound = add.direction == DIRECTION_OUT;
+      row_o.esn = esn;
+      row_o.tunnel = add.mode == MODE_TUNNEL;
+      row_o.algorithm = add.algorithm[2:0];
+      row_o.icv = add.icv_len[4] ? 2'd2 : {1'b0, add.icv_len[2]};
+      row_o.ipv6 = !v4;
+      row_o.udp_encap = add.udp_encap[1:0];
+      row_o.replay_window = add.replay_window[12:0];
+      row_o.src = add.src;
+      row_o.dst = add.dst;
+      row_o.udp_src = add.udp_src;
+      row_o.udp_dst = add.udp_dst;
+      row_o.peer = add.peer;
+      row_o.salt = add.salt;
+      row_o.key = add.key;
+    end
   end
 endmodule

@@ -16,7 +16,14 @@ module esnic_cq_write
   input  logic                       clear_i,
   input  logic                       bus_i,         // Bus Master is on (R24)
   input  logic                       idle_i,        // no command is on its way here
-  input  qp_t [QueuePairs-1:0]       qp_i,
+
+  // The pairs.
+  input  logic [QueuePairs-1:0]       drop_i,
+  input  logic [QueuePairs-1:0][3:0]  cq_log2_i,
+  input  logic [QueuePairs-1:0][31:0] cq_tail_i,
+  input  logic [QueuePairs-1:0][31:0] sq_head_i,
+  output pair_t                       cq_pair_o,     // whose line is open
+  input  logic [63:0]                 cq_base_i,
 
   // From the pipeline and from read-backs: they have a place here by the time they are issued.
   input  logic                       exec_valid_i,
@@ -34,7 +41,7 @@ module esnic_cq_write
   output line_t                      data_o,
   output logic [63:0]                strb_o,
   output group_t                     group_o,
-  output logic [QueuePairs-1:0][2:0] dropped_o
+  output group_t                     dropped_o
 );
   // ---- Next completion ----------------------------------------------------------------------------
 
@@ -62,61 +69,58 @@ module esnic_cq_write
   // ---- The open line ------------------------------------------------------------------------------
 
   localparam int unsigned IdxW = (QueuePairs > 1) ? $clog2(QueuePairs) : 1;
-  logic        open_d, open_q;
-  logic [31:0] first_d, first_q;    // ring index of its first entry
-  line_t       data_d, data_q;
-  logic [3:0]  lanes_d, lanes_q;
-  group_t      group_d, group_q;
-  qp_t         qp, in_qp;
-  logic        same, full, flush, drop, move, gone;
-  logic [31:0] next, place, in_index;
-  logic [1:0]  in_lane;
-  completion_t entry;
+  logic             open_d, open_q;
+  logic [31:0]      first_d, first_q;    // ring index of its first entry
+  logic [3:0][127:0] data_q;
+  logic [3:0]       lanes_d, lanes_q;
+  group_t           group_d, group_q;
+  logic [3:0]       line_log2, in_log2;
+  logic             same, full, flush, drop, move, gone;
+  logic [31:0]      next, place, in_index;
+  logic [1:0]       in_lane;
+  logic [IdxW-1:0]  line_pair, in_pair;
+  completion_t      entry;
 
-  assign qp = qp_i[group_q.pair[IdxW-1:0]];
-  assign in_qp = qp_i[in.pair[IdxW-1:0]];
+  assign line_pair = group_q.pair[IdxW-1:0];
+  assign in_pair = in.pair[IdxW-1:0];
+  assign cq_pair_o = group_q.pair;
+  assign line_log2 = cq_log2_i[line_pair];
+  assign in_log2 = cq_log2_i[in_pair];
+  assign drop = drop_i[line_pair];
   assign same = open_q && in.pair == group_q.pair;
   assign next = first_q + 32'(group_q.count);
   // At the end of the 64 bytes, or of a ring of two entries (R6).
-  assign full = next[1:0] == 2'd0 || (next & ((32'd1 << qp.cq_log2) - 32'd1)) == '0;
+  assign full = next[1:0] == 2'd0 || (next & ((32'd1 << line_log2) - 32'd1)) == '0;
   assign flush = open_q && (full || (in_valid && !same) || (!in_valid && idle_i));
-  assign drop = qp.drop;
   assign valid_o = flush && !drop && bus_i;
   assign move = valid_o && ready_i;
   assign gone = move || (flush && drop);
   assign in_ready = !open_q || gone || (same && !full);
-  assign in_index = same ? next : in_qp.cq_tail;
+  assign in_index = same ? next : cq_tail_i[in_pair];
   // The smallest ring has two entries, half of a line (R6).
-  assign in_lane = {in_index[1] && in_qp.cq_log2 != 4'd1, in_index[0]};
+  assign in_lane = {in_index[1] && in_log2 != 4'd1, in_index[0]};
 
   always_comb begin
-    entry = '{result: in.result, cookie: in.cookie, sq_head: in_qp.sq_head[15:0],
+    entry = '{result: in.result, cookie: in.cookie, sq_head: sq_head_i[in_pair][15:0],
               status: in.status, info: '0};
     entry.info[COMPLETION_OPCODE_LSB +: COMPLETION_OPCODE_WIDTH] = in.opcode;
     entry.info[COMPLETION_LO_VALID_LSB] = in.lo_valid;
     entry.info[COMPLETION_CHANGED_LSB] = in.changed;
     // 1 in the first round (R6).
-    entry.info[COMPLETION_PHASE_LSB] = !in_index[5'(in_qp.cq_log2)];
+    entry.info[COMPLETION_PHASE_LSB] = !in_index[5'(in_log2)];
   end
 
   always_comb begin
     open_d = open_q && !gone;
     first_d = first_q;
-    data_d = data_q;
-    lanes_d = lanes_q;
-    group_d = group_q;
-    if (gone) begin
-      data_d = '0;
-      lanes_d = '0;
-      group_d = '0;
-    end
+    lanes_d = gone ? '0 : lanes_q;
+    group_d = gone ? '0 : group_q;
     if (pop_o) begin
       if (!open_d) begin
         first_d = in_index;
         group_d.pair = in.pair;
       end
       open_d = 1'b1;
-      data_d[128*in_lane +: 128] = entry;
       lanes_d[in_lane] = 1'b1;
       group_d.count = group_d.count + 3'd1;
       group_d.ok = group_d.ok + 3'(in.status == STATUS_OK);
@@ -124,30 +128,35 @@ module esnic_cq_write
     end
     if (clear_i) begin
       open_d = 1'b0;
-      data_d = '0;
       lanes_d = '0;
       group_d = '0;
     end
   end
 
+  // Lanes that are not of this line keep what they had: their strobes are low.
+  always_ff @(posedge clk_i) begin
+    if (pop_o) data_q[in_lane] <= entry;
+  end
+
+  assign place = first_q & ((32'd1 << line_log2) - 32'd1);
+  assign iova_o = cq_base_i + {28'd0, place[31:2], 6'd0};
+  assign data_o = data_q;
+  assign strb_o = {{16{lanes_q[3]}}, {16{lanes_q[2]}}, {16{lanes_q[1]}}, {16{lanes_q[0]}}};
+
   always_comb begin
-    place = first_q & ((32'd1 << qp.cq_log2) - 32'd1);
-    iova_o = qp.cq_base + {28'd0, place[31:2], 6'd0};
-    data_o = data_q;
-    for (int unsigned b = 0; b < 64; b++) strb_o[b] = lanes_q[b / 16];
     group_o = group_q;
     group_o.valid = move;
-    dropped_o = '0;
-    if (flush && drop) dropped_o[group_q.pair[IdxW-1:0]] = group_q.count;
+    dropped_o = group_q;
+    dropped_o.valid = flush && drop;
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) {open_q, first_q, data_q, lanes_q, group_q} <= '0;
-    else {open_q, first_q, data_q, lanes_q, group_q} <= {open_d, first_d, data_d, lanes_d, group_d};
+    if (!rst_ni) {open_q, first_q, lanes_q, group_q} <= '0;
+    else {open_q, first_q, lanes_q, group_q} <= {open_d, first_d, lanes_d, group_d};
   end
 
   `ESNIC_ASSERT(Line_A, !open_q || (group_q.count >= 3'd1 && group_q.count <= 3'(LineEntries)))
   `ESNIC_ASSERT(Lanes_A, !open_q || 3'($countones(lanes_q)) == group_q.count)
   // The ring's own tail is where the line begins: nothing was skipped.
-  `ESNIC_ASSERT(InOrder_A, !move || first_q == qp.cq_tail)
+  `ESNIC_ASSERT(InOrder_A, !move || first_q == cq_tail_i[line_pair])
 endmodule

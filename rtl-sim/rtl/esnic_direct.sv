@@ -22,7 +22,8 @@ module esnic_direct
   input  logic [31:0]                  wr_data_i,
 
   input  logic [QueuePairs-1:0]        start_i,     // the pair was enabled: its ring is cleared
-  input  logic [QueuePairs-1:0]        may_take_i,  // ENABLED, with a credit
+  input  logic [QueuePairs-1:0]        settled_i,   // not DISABLED
+  input  logic [QueuePairs-1:0]        may_take_i,  // ENABLED, with a credit that nobody else spends now
   output logic [QueuePairs-1:0]        ready_o,     // an entry waits
   output logic [QueuePairs-1:0][31:0]  head_o,
 
@@ -39,8 +40,6 @@ module esnic_direct
   localparam int unsigned EntryW = (Entries > 1) ? $clog2(Entries) : 1;
   localparam int unsigned IdxW = (QueuePairs > 1) ? $clog2(QueuePairs) : 1;
 
-  logic [QueuePairs-1:0][Places-1:0] target_lap_d, target_lap_q, claim_lap_d, claim_lap_q;
-  logic [QueuePairs-1:0][31:0] head_d, head_q;
 
   // ---- Stores -------------------------------------------------------------------------------------
 
@@ -60,56 +59,49 @@ module esnic_direct
   logic [IdxW-1:0] sel;
 
   for (genvar q = 0; q < QueuePairs; q++) begin : gen_pair
+    logic [Places-1:0] target_lap_q, claim_lap_q;
+    logic [31:0] head_q;
     logic [PlaceW-1:0] place;
     logic lap;
-    assign place = PlaceW'(head_q[q] & 32'(Places - 1));
+    assign head_o[q] = head_q;
+    assign place = PlaceW'(head_q & 32'(Places - 1));
     // 1 in the first round, 0 in the second, and so on.
-    assign lap = !head_q[q][DirectLog2];
-    assign ready_o[q] = target_lap_q[q][place] == lap &&
-                        claim_lap_q[q][place] == lap;
+    assign lap = !head_q[DirectLog2];
+    always_comb begin
+      ready_o[q] = 1'b0;
+      if (settled_i[q]) ready_o[q] = target_lap_q[place] == lap && claim_lap_q[place] == lap;
+    end
+
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) {target_lap_q, claim_lap_q} <= '0;
+      else if (clear_i || start_i[q]) {target_lap_q, claim_lap_q} <= '0;
+      else if (in_ring && wr_pair_i == pair_t'(q)) begin
+        if (target_we) target_lap_q[PlaceW'(wr_place)] <= wr_data_i[DIRECT_ENTRY_TARGET_LAP_LSB];
+        if (claim_we) claim_lap_q[PlaceW'(wr_place)] <= wr_data_i[DIRECT_ENTRY_CLAIM_LAP_LSB];
+      end
+    end
+
+    always_ff @(posedge clk_i or negedge rst_ni) begin
+      if (!rst_ni) head_q <= '0;
+      else if (clear_i || start_i[q]) head_q <= '0;
+      else if (take && pair_t'(sel) == pair_t'(q)) head_q <= head_q + 32'd1;
+    end
   end
 
   prim_arbiter_rr #(.N(QueuePairs)) u_arb (
     .clk_i, .rst_ni, .clear_i, .req_i(ready_o & may_take_i),
-    .valid_o(sel_valid), .idx_o(sel), .take_i(take)
+    .valid_o(sel_valid), .idx_o(sel), .take_i(take), .take_idx_i(sel)
   );
 
   assign take = sel_valid && ready_i;
   assign valid_o = sel_valid;
   assign pair_o = pair_t'(sel);
 
-  always_comb begin
-    target_lap_d = target_lap_q;
-    claim_lap_d = claim_lap_q;
-    head_d = head_q;
-    if (target_we) begin
-      target_lap_d[wr_pair_i[IdxW-1:0]][PlaceW'(wr_place)] = wr_data_i[DIRECT_ENTRY_TARGET_LAP_LSB];
-    end
-    if (claim_we) begin
-      claim_lap_d[wr_pair_i[IdxW-1:0]][PlaceW'(wr_place)] = wr_data_i[DIRECT_ENTRY_CLAIM_LAP_LSB];
-    end
-    if (take) head_d[sel] = head_q[sel] + 32'd1;
-    for (int unsigned q = 0; q < QueuePairs; q++) begin
-      if (start_i[q]) begin
-        target_lap_d[q] = '0;
-        claim_lap_d[q] = '0;
-        head_d[q] = '0;
-      end
-    end
-    if (clear_i) begin
-      target_lap_d = '0;
-      claim_lap_d = '0;
-      head_d = '0;
-    end
-  end
-
-  assign head_o = head_q;
-
   // ---- What the entries say -----------------------------------------------------------------------
 
   logic [EntryW-1:0] waddr, raddr;
   assign waddr = EntryW'(32'(wr_pair_i) * Places + 32'(wr_place));
-  assign raddr = EntryW'(32'(sel) * Places + (head_q[sel] & 32'(Places - 1)));
+  assign raddr = EntryW'(32'(sel) * Places + (head_o[sel] & 32'(Places - 1)));
 
   prim_ram_lut #(.Depth(Entries), .Width(DIRECT_ENTRY_INDEX_WIDTH)) u_target (
     .clk_i, .we_i(target_we), .waddr_i(waddr),
@@ -121,18 +113,6 @@ module esnic_direct
     .wdata_i(wr_data_i[DIRECT_ENTRY_COOKIE_LSB +: DIRECT_ENTRY_COOKIE_WIDTH]),
     .raddr_i(raddr), .rdata_o(cookie_o)
   );
-
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      target_lap_q <= '0;
-      claim_lap_q <= '0;
-      head_q <= '0;
-    end else begin
-      target_lap_q <= target_lap_d;
-      claim_lap_q <= claim_lap_d;
-      head_q <= head_d;
-    end
-  end
 
   `ESNIC_ASSERT(TakeIsDue_A, !take || (ready_o[sel] && may_take_i[sel]))
 endmodule

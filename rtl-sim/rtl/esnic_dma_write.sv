@@ -63,16 +63,26 @@ module esnic_dma_write
 
   // ---- Requests -----------------------------------------------------------------------------------
 
-  logic          aw_d, aw_q, w_d, w_q, two_d, two_q, rec_d, rec_q;
-  logic [63:0]   iova_d, iova_q, strb_d, strb_q;
-  logic [1023:0] data_d, data_q;
+  logic          aw_d, aw_q, w_d, w_q, two_d, two_q, rec_q;
+  logic [63:0]   iova_q, strb_q;
+  line_t         data_q, second_q;
   logic          free, take_line, take_rec, fifo_ready;
+  // Writes without an answer yet, and of them the records; those from before a reset.
+  logic [CountW-1:0] open_d, open_q, rec_open_d, rec_open_q;
+  logic          draining_d, draining_q;
+  // An answer is looked at a cycle later: it touches every queue pair.
+  logic          bvalid_q, bbad_q, b_line, b_rec;
+  logic [5:0]    bid_q;
 
-  // One write at a time is on the channels; address and data may be taken in either order.
-  assign free = (!aw_q || m_axi_awready) && (!w_q || (m_axi_wready && !two_q));
+  // One write at a time is on the channels; address and data may be taken in either order. The next one
+  // comes a cycle after: two cycles a line of four completions are enough, and no ready of the bus
+  // leads into the device.
+  assign free = !aw_q && !w_q;
   assign rec_ready_o = free && bus_i;
   assign take_rec = rec_valid_i && rec_ready_o && !clear_i;
-  assign line_ready_o = free && bus_i && !rec_valid_i && fifo_ready && !draining_q;
+  // Not together with an answer that takes completions back: one event of a kind a cycle.
+  assign line_ready_o = free && bus_i && !rec_valid_i && fifo_ready && !draining_q &&
+                        !(b_line && bbad_q);
   assign take_line = line_valid_i && line_ready_o && !clear_i;
 
   always_comb begin
@@ -80,26 +90,30 @@ module esnic_dma_write
     aw_d = aw_q && !m_axi_awready;
     w_d = w_q && !(m_axi_wready && !two_q);
     two_d = two_q && !(w_q && m_axi_wready);
-    rec_d = rec_q;
-    iova_d = iova_q;
-    strb_d = strb_q;
-    data_d = data_q;
-    if (w_q && m_axi_wready && two_q) data_d[511:0] = data_q[1023:512];
     if (take_rec) begin
       aw_d = 1'b1;
       w_d = 1'b1;
       two_d = 1'b1;
-      rec_d = 1'b1;
-      iova_d = rec_iova_i;
-      strb_d = '1;
-      data_d = rec_data_i;
     end else if (take_line) begin
       aw_d = 1'b1;
       w_d = 1'b1;
-      rec_d = 1'b0;
-      iova_d = line_iova_i;
-      strb_d = line_strb_i;
-      data_d[511:0] = line_data_i;
+    end
+  end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) {rec_q, iova_q, strb_q, data_q, second_q} <= '0;
+    else if (take_rec) begin
+      rec_q <= 1'b1;
+      iova_q <= rec_iova_i;
+      strb_q <= '1;
+      {second_q, data_q} <= rec_data_i;
+    end else if (take_line) begin
+      rec_q <= 1'b0;
+      iova_q <= line_iova_i;
+      strb_q <= line_strb_i;
+      data_q <= line_data_i;
+    end else if (w_q && m_axi_wready && two_q) begin
+      data_q <= second_q;
     end
   end
 
@@ -107,7 +121,7 @@ module esnic_dma_write
   assign m_axi_awaddr = iova_q;
   assign m_axi_awlen = 8'(rec_q);
   assign m_axi_awvalid = aw_q;
-  assign m_axi_wdata = data_q[511:0];
+  assign m_axi_wdata = data_q;
   assign m_axi_wstrb = strb_q;
   assign m_axi_wlast = !two_q;
   assign m_axi_wvalid = w_q;
@@ -117,10 +131,8 @@ module esnic_dma_write
 
   // ---- Answers ------------------------------------------------------------------------------------
 
-  logic  b_line, b_rec, sent_valid, stale;
+  logic  sent_valid, stale;
   sent_t front;
-  logic [CountW-1:0] open_d, open_q;
-  logic  draining_d, draining_q;
 
   prim_fifo #(.Width($bits(sent_t)), .Depth(Outstanding)) u_sent (
     .clk_i, .rst_ni, .clear_i, .valid_i(take_line), .ready_o(fifo_ready),
@@ -128,15 +140,11 @@ module esnic_dma_write
     .valid_o(sent_valid), .ready_i(b_line), .data_o(front)
   );
 
-  // An answer is looked at a cycle later: it touches every queue pair.
-  logic       bvalid_q;
-  logic [5:0] bid_q;
-  logic       bbad_q;
   assign m_axi_bready = 1'b1;
   // Writes of before a reset: their answers mean nothing any more (R20).
   assign stale = draining_q;
   assign b_line = bvalid_q && !stale && bid_q == IdLine && sent_valid;
-  assign b_rec = bvalid_q && !stale && bid_q == IdRecord && rec_open_q;
+  assign b_rec = bvalid_q && !stale && bid_q == IdRecord && rec_open_q != '0;
   assign bad_id_o = bvalid_q && (stale ? open_q == '0 : !(b_line || b_rec));
   assign bad_id_info_o = 32'(bid_q) | 32'h0001_0000;
   assign error_o = (b_line || b_rec) && bbad_q;
@@ -151,26 +159,24 @@ module esnic_dma_write
   assign rec_answered_o = b_rec;
   assign rec_bad_o = bbad_q;
 
-  logic rec_open_d, rec_open_q;
   always_comb begin
     open_d = open_q + CountW'(sent_o);
     if (bvalid_q && open_q != '0) open_d = open_d - 1'b1;
-    rec_open_d = (rec_open_q && !b_rec) || take_rec;
+    rec_open_d = rec_open_q + CountW'(take_rec) - CountW'(b_rec);
     draining_d = draining_q && open_d != '0;
     if (clear_i) begin
-      rec_open_d = 1'b0;
+      rec_open_d = '0;
       draining_d = open_d != '0;
     end
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      {aw_q, w_q, two_q, rec_q, iova_q, strb_q, data_q} <= '0;
+      {aw_q, w_q, two_q} <= '0;
       {open_q, draining_q, rec_open_q} <= '0;
       {bvalid_q, bid_q, bbad_q} <= '0;
     end else begin
-      {aw_q, w_q, two_q, rec_q, iova_q, strb_q, data_q} <=
-        {aw_d, w_d, two_d, rec_d, iova_d, strb_d, data_d};
+      {aw_q, w_q, two_q} <= {aw_d, w_d, two_d};
       {open_q, draining_q, rec_open_q} <= {open_d, draining_d, rec_open_d};
       {bvalid_q, bid_q, bbad_q} <= {m_axi_bvalid, m_axi_bid, m_axi_bresp[1]};
     end

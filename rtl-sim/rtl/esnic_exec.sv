@@ -75,18 +75,22 @@ module esnic_exec
 
   // ---- 2: execute ---------------------------------------------------------------------------------
 
-  logic ahead;
-  assign ahead = we3_q && beat3_q.index == beat2_q.index;
+  // Whether the beat just ahead is for the same slot was found a stage earlier.
+  logic ahead, same_slot_q;
+  assign ahead = we3_q && same_slot_q;
   assign ctl2 = ahead ? wctl3_q : ctl2_q;
   assign top2 = ahead ? wtop3_q : top2_q;
   assign bypass_exec_o = valid2_q && beat2_q.kind != OpPlain && ahead;
 
   top_t        updated, resolved, packet;
+  logic        update_moves, resolve_moves, packet_moves;
   logic [63:0] number;
 
   esnic_update u_update (
     .esn_i(ctl2.esn), .held_i(top2), .mode_i(beat2_q.mode), .hi_i(beat2_q.hi), .lo_i(beat2_q.lo),
-    .updated_o(updated), .number_o(number), .resolved_o(resolved), .packet_o(packet)
+    .updated_o(updated), .update_moves_o(update_moves),
+    .number_o(number), .resolved_o(resolved), .resolve_moves_o(resolve_moves),
+    .packet_o(packet), .packet_moves_o(packet_moves)
   );
 
   logic is_live, is_free, is_draining, is_bad, same, newer, backward, by_top, conflict;
@@ -174,15 +178,16 @@ module esnic_exec
       end
       OpUpdate, OpItem: begin
         wtop_d = updated;
-        moves = passed && updated != top2;
+        moves = passed && update_moves;
       end
       OpResolve: begin
         wtop_d = resolved;
-        moves = passed && beat2_q.commit && resolved != top2;
+        moves = passed && beat2_q.commit && resolve_moves;
       end
       OpPacket: begin
-        wtop_d = packet;
-        moves = beat2_q.commit && is_live && same && packet != top2;
+        moves = beat2_q.commit && is_live && same && packet_moves;
+        // The datapath is told what the slot holds, moved or not.
+        if (moves) wtop_d = packet;
       end
       default: ;
     endcase
@@ -296,17 +301,35 @@ module esnic_exec
       {beat1_q, beat2_q, beat3_q, beat4_q} <= '0;
       {ctl2_q, ctl3_q, ctl4_q, wctl3_q, wctl4_q} <= '0;
       {top2_q, top3_q, top4_q, wtop3_q, wtop4_q} <= '0;
-      {done3_q, done4_q, items_q, bad_item_q} <= '0;
+      {done3_q, done4_q, items_q, bad_item_q, same_slot_q} <= '0;
     end else begin
       {valid1_q, valid2_q, valid3_q, valid4_q} <=
         clear_i ? '0 : {valid_i, valid1_q, valid2_q, row4_d};
       {we3_q, we4_q} <= clear_i ? '0 : {we_d, we3_q};
-      {beat1_q, beat2_q, beat3_q, beat4_q} <= {beat_i, beat1_q, beat2_q, beat3_q};
-      {ctl2_q, ctl3_q, ctl4_q} <= {ctl1, ctl2, ctl3_q};
-      {top2_q, top3_q, top4_q} <= {top1, top2, top3_q};
-      {wctl3_q, wctl4_q} <= {wctl_d, wctl3_q};
-      {wtop3_q, wtop4_q} <= {wtop_d, wtop3_q};
-      {done3_q, done4_q} <= {done_d, done3_q};
+      // A stage without a beat keeps what it had: nobody looks.
+      if (valid_i) beat1_q <= beat_i;
+      if (valid1_q) begin
+        beat2_q <= beat1_q;
+        same_slot_q <= beat1_q.index == beat2_q.index;
+        ctl2_q <= ctl1;
+        top2_q <= top1;
+      end
+      if (valid2_q) begin
+        beat3_q <= beat2_q;
+        ctl3_q <= ctl2;
+        top3_q <= top2;
+        wctl3_q <= wctl_d;
+        wtop3_q <= wtop_d;
+        done3_q <= done_d;
+      end
+      if (valid3_q) begin
+        beat4_q <= beat3_q;
+        ctl4_q <= ctl3_q;
+        top4_q <= top3_q;
+        wctl4_q <= wctl3_q;
+        wtop4_q <= wtop3_q;
+        done4_q <= done3_q;
+      end
       if (valid3_q && is_item) {items_q, bad_item_q} <= {items_d, bad_item_d};
     end
   end

@@ -48,6 +48,7 @@ module esnic_host_port
   // A dword to write, and one to read within the cycle.
   output reg_wr_t       reg_wr_o,
   output logic          reg_wr_half_o,   // the second dword of an access is still to come
+  output logic          reg_rd_o,
   output logic          reg_rd_msix_o,
   output logic [18:0]   reg_rd_addr_o,
   input  logic [31:0]   reg_rd_data_i,
@@ -85,7 +86,8 @@ module esnic_host_port
   logic [3:0]  wid_d, wid_q, rid_d, rid_q;
   logic [28:0] addr_d, addr_q;
   logic [63:0] strb_d, strb_q;
-  line_t       line_d, line_q;         // data of a write, or of a read as far as it is gathered
+  line_t       line_q;                 // data of a write, or of a read as far as it is gathered
+  logic        take_write, take_read;
   logic [7:0]  beats_d, beats_q;       // of a burst that is refused
   logic [3:0]  dword_d, dword_q, last_d, last_q;
   logic        refuse_d, refuse_q;
@@ -100,10 +102,14 @@ module esnic_host_port
 
   always_comb begin
     low = '0;
-    for (int i = 15; i >= 0; i--) begin
-      touched[i] = |strb_q[4*i +: 4];
-      whole[i] = &strb_q[4*i +: 4];
-      if (touched[i]) low = 4'(i);
+    touched = '0;
+    whole = '0;
+    if (state_q inside {StWrite, StWriteHi, StStage}) begin
+      for (int i = 15; i >= 0; i--) begin
+        touched[i] = |strb_q[4*i +: 4];
+        whole[i] = &strb_q[4*i +: 4];
+        if (touched[i]) low = 4'(i);
+      end
     end
   end
 
@@ -134,13 +140,14 @@ module esnic_host_port
     rid_d = rid_q;
     addr_d = addr_q;
     strb_d = strb_q;
-    line_d = line_q;
     beats_d = beats_q;
     dword_d = dword_q;
     last_d = last_q;
     refuse_d = refuse_q;
     bvalid_d = bvalid_q && !s_axi_bready;
     bresp_d = bresp_q;
+    take_write = 1'b0;
+    take_read = 1'b0;
     s_axi_awready = 1'b0;
     s_axi_wready = 1'b0;
     s_axi_arready = 1'b0;
@@ -159,7 +166,7 @@ module esnic_host_port
           wid_d = s_axi_awid;
           addr_d = mapped(s_axi_awaddr);
           strb_d = s_axi_wstrb;
-          line_d = s_axi_wdata;
+          take_write = 1'b1;
           state_d = StWrite;
           if (s_axi_awlen != '0) begin
             state_d = StBurst;
@@ -171,7 +178,7 @@ module esnic_host_port
           s_axi_arready = 1'b1;
           rid_d = s_axi_arid;
           addr_d = mapped(s_axi_araddr);
-          line_d = '0;
+          take_read = 1'b1;
           beats_d = s_axi_arlen;
           refuse_d = s_axi_arlen != '0;
           dword_d = s_axi_araddr[5:2] & ~span;
@@ -222,7 +229,6 @@ module esnic_host_port
         end
       end
       StRead: begin
-        line_d[32*dword_q +: 32] = reg_rd_data_i;
         dword_d = dword_q + 4'd1;
         if (dword_q == last_q) state_d = StReadResp;
       end
@@ -232,7 +238,6 @@ module esnic_host_port
         else if (view_ready_i) state_d = StViewWait;
       end
       StViewWait: begin
-        if (view_valid_i) line_d = addr_q[6] ? {320'd0, view_i[703:512]} : view_i[511:0];
         // A reset empties the pipeline, and then the table reads 0 (device manual 5.1).
         if (view_valid_i || !readable_i) state_d = StReadResp;
       end
@@ -252,10 +257,21 @@ module esnic_host_port
     if (msix_sel ? addr_q[26:14] != '0 : addr_q[26:19] != '0) reg_wr_o.valid = 1'b0;
   end
 
+  assign reg_rd_o = state_q == StRead;
   assign reg_rd_msix_o = msix_sel;
   // Beyond the end of a BAR: a place where nothing is mapped.
   assign reg_rd_addr_o = (msix_sel ? addr_q[26:14] != '0 : addr_q[26:19] != '0)
       ? 19'h3FFC : {addr_q[18:6], dword_q, 2'b00};
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) line_q <= '0;
+    else if (take_write) line_q <= s_axi_wdata;
+    else if (take_read) line_q <= '0;
+    else if (state_q == StRead) line_q[32*dword_q +: 32] <= reg_rd_data_i;
+    else if (state_q == StViewWait && view_valid_i) begin
+      line_q <= addr_q[6] ? {320'd0, view_i[703:512]} : view_i[511:0];
+    end
+  end
 
   assign reg_wr_half_o = state_q == StWriteHi;
   assign stage_index_o = addr_q[26:7];
@@ -280,7 +296,6 @@ module esnic_host_port
       rid_q <= '0;
       addr_q <= '0;
       strb_q <= '0;
-      line_q <= '0;
       beats_q <= '0;
       dword_q <= '0;
       last_q <= '0;
@@ -293,7 +308,6 @@ module esnic_host_port
       rid_q <= rid_d;
       addr_q <= addr_d;
       strb_q <= strb_d;
-      line_q <= line_d;
       beats_q <= beats_d;
       dword_q <= dword_d;
       last_q <= last_d;

@@ -15,6 +15,7 @@ module esnic_msix
   input  logic               clear_table_i, // FLR alone: every vector masked (R20)
   input  logic               send_i,        // Bus Master on, MSI-X on and not masked (R24)
   input  reg_wr_t            wr_i,
+  input  logic               rd_en_i,
   input  logic [18:0]        rd_addr_i,
   output logic [31:0]        rd_data_o,
   input  logic [Vectors-1:0] fire_i,
@@ -26,7 +27,6 @@ module esnic_msix
   localparam int unsigned VectorW = $clog2(Vectors);
 
   logic [Vectors-1:0] masked_d, masked_q, pending_d, pending_q;
-  logic [Vectors-1:0][95:0] message_d, message_q;   // data, address high, address low
 
   // ---- Table --------------------------------------------------------------------------------------
 
@@ -40,20 +40,33 @@ module esnic_msix
 
   always_comb begin
     masked_d = masked_q;
-    message_d = message_q;
-    if (table_we) begin
-      unique case (wr_i.addr[3:0])
-        4'(MSIX_TABLE_MSG_ADDR_LO_OFFSET): message_d[wr_vector[VectorW-1:0]][31:0] = wr_i.data;
-        4'(MSIX_TABLE_MSG_ADDR_HI_OFFSET): message_d[wr_vector[VectorW-1:0]][63:32] = wr_i.data;
-        4'(MSIX_TABLE_MSG_DATA_OFFSET): message_d[wr_vector[VectorW-1:0]][95:64] = wr_i.data;
-        4'(MSIX_TABLE_MSG_CTRL_OFFSET):
-          masked_d[wr_vector[VectorW-1:0]] = wr_i.data[MSIX_TABLE_MSG_CTRL_MASK_LSB];
-        default: ;
-      endcase
+    if (table_we && wr_i.addr[3:0] == 4'(MSIX_TABLE_MSG_CTRL_OFFSET)) begin
+      masked_d[wr_vector[VectorW-1:0]] = wr_i.data[MSIX_TABLE_MSG_CTRL_MASK_LSB];
     end
-    if (clear_table_i) begin
-      masked_d = '1;
-      message_d = '0;
+    if (clear_table_i) masked_d = '1;
+  end
+
+  // Where messages go, and what they say. The shell sends them by the number of the vector; the table
+  // is kept for the host to read. A bit a dword says whether it was written since the last FLR.
+  logic [2:0] message_we;
+  logic [Vectors-1:0][2:0] message_set_q;
+  logic [31:0] message [3];
+  assign message_we[0] = table_we && wr_i.addr[3:0] == 4'(MSIX_TABLE_MSG_ADDR_LO_OFFSET);
+  assign message_we[1] = table_we && wr_i.addr[3:0] == 4'(MSIX_TABLE_MSG_ADDR_HI_OFFSET);
+  assign message_we[2] = table_we && wr_i.addr[3:0] == 4'(MSIX_TABLE_MSG_DATA_OFFSET);
+
+  for (genvar i = 0; i < 3; i++) begin : gen_message
+    prim_ram_lut #(.Depth(Vectors), .Width(32)) u_message (
+      .clk_i, .we_i(message_we[i]), .waddr_i(wr_vector[VectorW-1:0]), .wdata_i(wr_i.data),
+      .raddr_i(rd_vector[VectorW-1:0]), .rdata_o(message[i])
+    );
+  end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) message_set_q <= '0;
+    else if (clear_table_i) message_set_q <= '0;
+    else if (message_we != '0) begin
+      message_set_q[wr_vector[VectorW-1:0]] <= message_set_q[wr_vector[VectorW-1:0]] | message_we;
     end
   end
 
@@ -62,15 +75,12 @@ module esnic_msix
 
   always_comb begin
     rd_data_o = '0;
-    if (rd_in) begin
-      unique case (rd_addr_i[3:0])
-        4'(MSIX_TABLE_MSG_ADDR_LO_OFFSET): rd_data_o = message_q[rd_vector[VectorW-1:0]][31:0];
-        4'(MSIX_TABLE_MSG_ADDR_HI_OFFSET): rd_data_o = message_q[rd_vector[VectorW-1:0]][63:32];
-        4'(MSIX_TABLE_MSG_DATA_OFFSET): rd_data_o = message_q[rd_vector[VectorW-1:0]][95:64];
-        4'(MSIX_TABLE_MSG_CTRL_OFFSET): rd_data_o = 32'(masked_q[rd_vector[VectorW-1:0]]);
-        default: ;
-      endcase
-    end else if (rd_pba) begin
+    if (rd_en_i && rd_in) begin
+      if (rd_addr_i[3:2] == 2'd3) rd_data_o = 32'(masked_q[rd_vector[VectorW-1:0]]);
+      else if (message_set_q[rd_vector[VectorW-1:0]][rd_addr_i[3:2]]) begin
+        rd_data_o = message[rd_addr_i[3:2]];
+      end
+    end else if (rd_en_i && rd_pba) begin
       rd_data_o = pba[32*rd_addr_i[3:2] +: 32];
     end
   end
@@ -83,10 +93,11 @@ module esnic_msix
 
   prim_arbiter_rr #(.N(Vectors)) u_arb (
     .clk_i, .rst_ni, .clear_i, .req_i(pending_q & ~masked_q),
-    .valid_o(due_valid), .idx_o(due), .take_i(load)
+    .valid_o(due_valid), .idx_o(due), .take_i(load), .take_idx_i(due)
   );
 
-  assign load = due_valid && send_i && (!valid_q || msix_ready_i) && !clear_i;
+  // One message in two cycles is plenty, and keeps the ready of the edge out of the arbiter.
+  assign load = due_valid && send_i && !valid_q && !clear_i;
 
   always_comb begin
     // A message that is offered stays; R20 only forbids new ones.
@@ -111,13 +122,11 @@ module esnic_msix
     if (!rst_ni) begin
       masked_q <= '1;
       pending_q <= '0;
-      message_q <= '0;
       valid_q <= 1'b0;
       vector_q <= '0;
     end else begin
       masked_q <= masked_d;
       pending_q <= pending_d;
-      message_q <= message_d;
       valid_q <= valid_d;
       vector_q <= vector_d;
     end

@@ -22,6 +22,15 @@ package esnic_pkg;
   localparam int unsigned VerifyEntries = 8;
   localparam int unsigned VerifyW = $clog2(VerifyEntries);
 
+  // What a shell ties its inputs to: abilities that are not to be offered, and limits below those that
+  // were built in. Constant while out of reset.
+  typedef struct packed {
+    logic [31:0] features;      // FEATURES
+    logic [31:0] algs;          // ALGS
+    logic [15:0] max_window;    // MAX_WINDOW
+    logic [3:0]  ring_log2;     // LIMITS.RING_LOG2
+  } straps_t;
+
   // ---- SA table -----------------------------------------------------------------------------------
 
   // Control row: what every command looks at. All zero is FREE and remembers nothing.
@@ -139,37 +148,22 @@ package esnic_pkg;
 
   // ---- Queue pairs --------------------------------------------------------------------------------
 
-  // What a pair shows to the rest of the device.
+  // A ring read was sent: as many credits as slots, and one slot more without a credit if `ext`.
   typedef struct packed {
-    logic [2:0]  state;
-    logic        drop;       // what was fetched is not executed, what was made is not written
-    logic        settled;    // not DISABLED, and nothing of it is left in the device
-    logic        ring_idle;  // every ring command that was executed has its completion in memory
-    logic        swallow;    // the next slot may be a second half that was answered already (R14)
-    logic        fence;      // a FENCE was executed: nothing follows until ring_idle
-    logic        starves;
-    logic        can_fetch;
-    logic        has_credit;
-    logic [15:0] credits;
-    logic [63:0] sq_base;
-    logic [63:0] cq_base;
-    logic [3:0]  sq_log2;
-    logic [3:0]  cq_log2;
-    logic [31:0] fetch_head;
-    logic [31:0] sq_tail;
-    logic [31:0] sq_head;
-    logic [31:0] cq_tail;
-  } qp_t;
+    logic       valid;
+    pair_t      pair;
+    logic [3:0] slots;
+    logic       ext;
+  } fetch_t;
 
-  // What the scheduler did with the front of a ring. Slots 0 is nothing.
+  // What the scheduler did with the front of a ring, or with a direct command.
   typedef struct packed {
     logic        valid;
     pair_t       pair;
     logic [1:0]  slots;      // SQ_HEAD moves by these
     logic [3:0]  credits;    // claims that turned out not to be needed
-    logic        command;    // a ring command went into the pipeline
-    logic        fence;
-    logic        swallow;    // new value, with `slots`
+    logic        command;    // a ring command goes into the pipeline
+    logic        direct;     // a direct one does
     logic        ext_done;   // the slot read without a credit is decided
     logic        rewind;     // ... and is to be read again
   } ring_step_t;

@@ -28,72 +28,48 @@ module esnic_record
   output done_t         done_o,
   output logic          pop_o
 );
-  typedef enum logic [1:0] { StIdle, StWait, StDone } state_e;
+  // What is to be written, whose turn it was, and how it went: all in order, so one queue each.
+  typedef struct packed {
+    logic [63:0]  iova;
+    logic [703:0] view;
+  } write_t;
 
-  state_e  state_d, state_q;
-  logic    bad_d, bad_q, front_valid, pop;
-  record_t front;
+  write_t front;
+  done_t  done;
+  logic   bad, sent, ended;
   query_record_t image;
 
   // The scheduler lets in no more records than there are places.
-  logic unused_ready;
-  prim_fifo #(.Width($bits(record_t)), .Depth(Records)) u_fifo (
-    .clk_i, .rst_ni, .clear_i, .valid_i, .ready_o(unused_ready), .data_i(record_i),
-    .valid_o(front_valid), .ready_i(pop), .data_o(front)
+  logic unused_write_ready, unused_done_ready, unused_bad_ready, unused_done_valid;
+  prim_fifo #(.Width($bits(write_t)), .Depth(Records)) u_write (
+    .clk_i, .rst_ni, .clear_i, .valid_i, .ready_o(unused_write_ready),
+    .data_i({record_i.iova, record_i.view}), .valid_o(wr_valid_o), .ready_i(sent), .data_o(front)
   );
+  prim_fifo #(.Width($bits(done_t)), .Depth(Records)) u_done (
+    .clk_i, .rst_ni, .clear_i, .valid_i, .ready_o(unused_done_ready), .data_i(record_i.done),
+    .valid_o(unused_done_valid), .ready_i(ended), .data_o(done)
+  );
+  prim_fifo #(.Width(1), .Depth(Records)) u_bad (
+    .clk_i, .rst_ni, .clear_i, .valid_i(answered_i), .ready_o(unused_bad_ready),
+    .data_i(answered_bad_i), .valid_o(done_valid_o), .ready_i(ended), .data_o(bad)
+  );
+
+  assign sent = wr_valid_o && wr_ready_i;
+  assign ended = done_valid_o && done_ready_i;
 
   // Without a datapath the counters are 0.
   always_comb begin
     image = '0;
-    image.view = front.view;
+    if (wr_valid_o) image.view = front.view;
   end
   assign wr_iova_o = front.iova;
   assign wr_data_o = image;
 
   always_comb begin
-    state_d = state_q;
-    bad_d = bad_q;
-    wr_valid_o = 1'b0;
-    done_valid_o = 1'b0;
-    pop = 1'b0;
-    unique case (state_q)
-      StIdle: begin
-        wr_valid_o = front_valid;
-        if (front_valid && wr_ready_i) state_d = StWait;
-      end
-      StWait: begin
-        if (answered_i) begin
-          bad_d = answered_bad_i;
-          state_d = StDone;
-        end
-      end
-      StDone: begin
-        done_valid_o = 1'b1;
-        if (done_ready_i) begin
-          pop = 1'b1;
-          state_d = StIdle;
-        end
-      end
-      default: state_d = StIdle;
-    endcase
-    if (clear_i) state_d = StIdle;
+    done_o = done;
+    if (bad) done_o.status = STATUS_DMA_ERROR;
   end
+  assign pop_o = ended;
 
-  always_comb begin
-    done_o = front.done;
-    if (bad_q) done_o.status = STATUS_DMA_ERROR;
-  end
-  assign pop_o = pop;
-
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) begin
-      state_q <= StIdle;
-      bad_q <= 1'b0;
-    end else begin
-      state_q <= state_d;
-      bad_q <= bad_d;
-    end
-  end
-
-  `ESNIC_ASSERT(AnswerIsAwaited_A, !answered_i || state_q == StWait)
+  `ESNIC_ASSERT(DoneIsThere_A, !done_valid_o || unused_done_valid)
 endmodule

@@ -7,13 +7,11 @@ module esnic_regs
 #(
   parameter int unsigned SaCapacity = 4096,
   parameter int unsigned QueuePairs = 8,
-  parameter int unsigned RingLog2 = 12,
   parameter int unsigned DirectLog2 = 6,
-  parameter int unsigned StageLog2 = 6,
-  parameter int unsigned MaxWindow = 4096,
-  parameter logic [31:0] Features = '0,
-  parameter logic [31:0] Algs = '0
+  parameter int unsigned StageLog2 = 6
 ) (
+  input  straps_t     straps_i,
+  input  logic        rd_en_i,
   input  logic        rd_msix_i,
   input  logic [18:0] rd_addr_i,
   output logic [31:0] rd_data_o,
@@ -31,14 +29,14 @@ module esnic_regs
   input  logic [31:0] pair_i,
   input  logic [31:0] msix_i
 );
-  logic [31:0] limits, control, global;
+  logic [31:0] limits, control, page;
 
   always_comb begin
     limits = '0;
     limits[GLOBAL_LIMITS_QUEUE_PAIRS_LSB +: GLOBAL_LIMITS_QUEUE_PAIRS_WIDTH] =
         GLOBAL_LIMITS_QUEUE_PAIRS_WIDTH'(QueuePairs);
     limits[GLOBAL_LIMITS_RING_LOG2_LSB +: GLOBAL_LIMITS_RING_LOG2_WIDTH] =
-        GLOBAL_LIMITS_RING_LOG2_WIDTH'(RingLog2);
+        GLOBAL_LIMITS_RING_LOG2_WIDTH'(straps_i.ring_log2);
     limits[GLOBAL_LIMITS_DIRECT_LOG2_LSB +: GLOBAL_LIMITS_DIRECT_LOG2_WIDTH] =
         GLOBAL_LIMITS_DIRECT_LOG2_WIDTH'(DirectLog2);
     limits[GLOBAL_LIMITS_STAGE_LOG2_LSB +: GLOBAL_LIMITS_STAGE_LOG2_WIDTH] =
@@ -48,37 +46,41 @@ module esnic_regs
   end
 
   always_comb begin
-    unique case (rd_addr_i[7:0])
-      8'(GLOBAL_ID_OFFSET): global = DEVICE_ID;
-      8'(GLOBAL_VERSION_OFFSET): global = VERSION_1_0;
-      // This minor version implements no other (COMPAT_HASH).
-      8'(GLOBAL_ABI_HASH_OFFSET), 8'(GLOBAL_COMPAT_HASH_OFFSET): global = AbiHash[31:0];
-      8'(GLOBAL_ABI_HASH_OFFSET + 4), 8'(GLOBAL_COMPAT_HASH_OFFSET + 4): global = AbiHash[63:32];
-      8'(GLOBAL_FEATURES_OFFSET): global = Features;
-      8'(GLOBAL_ALGS_OFFSET): global = Algs;
-      8'(GLOBAL_SA_CAPACITY_OFFSET): global = SaCapacity;
-      8'(GLOBAL_LIMITS_OFFSET): global = limits;
-      8'(GLOBAL_MAX_WINDOW_OFFSET): global = MaxWindow;
-      8'(GLOBAL_CONTROL_OFFSET): global = control;
-      8'(GLOBAL_STATUS_OFFSET): global = 32'(state_i);
-      8'(GLOBAL_SCRUB_LEFT_OFFSET): global = scrub_left_i;
-      8'(GLOBAL_INSTANCE_OFFSET): global = instance_i[31:0];
-      8'(GLOBAL_INSTANCE_OFFSET + 4): global = instance_i[63:32];
-      8'(GLOBAL_FATAL_CAUSE_OFFSET): global = 32'(fatal_cause_i);
-      8'(GLOBAL_FATAL_INFO_OFFSET): global = fatal_info_i;
-      8'(GLOBAL_INT_CAUSE_OFFSET): global = 32'(int_cause_i);
-      8'(GLOBAL_INT_ENABLE_OFFSET): global = 32'(int_enable_i);
-      8'(GLOBAL_QP_ERROR_MAP_OFFSET): global = error_map_i[31:0];
-      8'(GLOBAL_QP_ERROR_MAP_OFFSET + 4): global = error_map_i[63:32];
-      8'(GLOBAL_SCRATCH_OFFSET): global = scratch_i;
-      default: global = '0;
-    endcase
+    page = '0;
+    if (rd_en_i) begin
+      unique case (rd_addr_i[7:0])
+        8'(GLOBAL_ID_OFFSET): page = DEVICE_ID;
+        8'(GLOBAL_VERSION_OFFSET): page = VERSION_1_0;
+        // This minor version implements no other (COMPAT_HASH).
+        8'(GLOBAL_ABI_HASH_OFFSET), 8'(GLOBAL_COMPAT_HASH_OFFSET): page = AbiHash[31:0];
+        8'(GLOBAL_ABI_HASH_OFFSET + 4), 8'(GLOBAL_COMPAT_HASH_OFFSET + 4): page = AbiHash[63:32];
+        8'(GLOBAL_FEATURES_OFFSET): page = straps_i.features;
+        8'(GLOBAL_ALGS_OFFSET): page = straps_i.algs;
+        8'(GLOBAL_SA_CAPACITY_OFFSET): page = SaCapacity;
+        8'(GLOBAL_LIMITS_OFFSET): page = limits;
+        8'(GLOBAL_MAX_WINDOW_OFFSET): page = 32'(straps_i.max_window);
+        8'(GLOBAL_CONTROL_OFFSET): page = control;
+        8'(GLOBAL_STATUS_OFFSET): page = 32'(state_i);
+        8'(GLOBAL_SCRUB_LEFT_OFFSET): page = scrub_left_i;
+        8'(GLOBAL_INSTANCE_OFFSET): page = instance_i[31:0];
+        8'(GLOBAL_INSTANCE_OFFSET + 4): page = instance_i[63:32];
+        8'(GLOBAL_FATAL_CAUSE_OFFSET): page = 32'(fatal_cause_i);
+        8'(GLOBAL_FATAL_INFO_OFFSET): page = fatal_info_i;
+        8'(GLOBAL_INT_CAUSE_OFFSET): page = 32'(int_cause_i);
+        8'(GLOBAL_INT_ENABLE_OFFSET): page = 32'(int_enable_i);
+        8'(GLOBAL_QP_ERROR_MAP_OFFSET): page = error_map_i[31:0];
+        8'(GLOBAL_QP_ERROR_MAP_OFFSET + 4): page = error_map_i[63:32];
+        8'(GLOBAL_SCRATCH_OFFSET): page = scratch_i;
+        default: ;
+      endcase
+    end
   end
 
   always_comb begin
     rd_data_o = '0;
-    if (rd_msix_i) rd_data_o = msix_i;
-    else if (rd_addr_i[18:8] == GLOBAL_BASE[18:8]) rd_data_o = global;
+    if (!rd_en_i) rd_data_o = '0;
+    else if (rd_msix_i) rd_data_o = msix_i;
+    else if (rd_addr_i[18:8] == GLOBAL_BASE[18:8]) rd_data_o = page;
     else if (rd_addr_i[18:8] == COUNTERS_BASE[18:8]) rd_data_o = counter_i;
     else rd_data_o = pair_i;
   end

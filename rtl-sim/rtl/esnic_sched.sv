@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //
-// What enters the pipeline in which cycle. First packets, which never wait; then read-backs; then a look
-// of the host at the table; then commands, where direct entries alternate with fetched ones (R11).
+// What enters the pipeline in which cycle, in two steps.
 //
-// A command enters only when everything behind the pipeline has room for it, so the pipeline never
+//   decode   the command is chosen, where direct entries alternate with fetched ones (R11), checked
+//            (statuses 1 to 7) and put into a register; the ring moves on
+//   issue    first packets, which never wait; then read-backs; then a look of the host at the table; then
+//            the decoded command
+//
+// A command is issued only when everything behind the pipeline has room for it, so the pipeline never
 // stalls; and not while an ADD or DELETE of the same slot still waits for its read-back.
 `include "esnic_assert.svh"
 module esnic_sched
@@ -12,9 +16,6 @@ module esnic_sched
 #(
   parameter int unsigned QueuePairs = 8,
   parameter int unsigned SaCapacity = 4096,
-  parameter int unsigned MaxWindow = 4096,
-  parameter logic [31:0] Features = '0,
-  parameter logic [31:0] Algs = '0,
   parameter int unsigned Pending = 16,    // completions that have a place behind the pipeline
   parameter int unsigned Records = 2
 ) (
@@ -23,7 +24,10 @@ module esnic_sched
   input  logic                  clear_i,
   input  logic                  run_i,
   input  logic [15:0]           epoch_i,
-  input  qp_t [QueuePairs-1:0]  qp_i,
+  input  straps_t               straps_i,
+  input  logic [QueuePairs-1:0] drop_i,
+  input  logic [QueuePairs-1:0] ring_idle_i,
+  input  logic [QueuePairs-1:0] starts_i,       // the pair was enabled
 
   // The front of the rings, from esnic_sq_fetch.
   input  logic                  ring_valid_i,
@@ -78,7 +82,13 @@ module esnic_sched
 
   output logic                  valid_o,
   output beat_t                 beat_o,
-  output logic                  cmd_direct_o
+
+  // Commands in the order in which they take effect, for tests and for tracing.
+  output logic                  dbg_valid_o,
+  output pair_t                 dbg_pair_o,
+  output logic                  dbg_ring_o,
+  output logic [31:0]           dbg_cookie_o,
+  output logic [7:0]            dbg_opcode_o
 );
   // Slots of an ADD come one after the other; the first one waits here.
   typedef struct packed {
@@ -88,7 +98,7 @@ module esnic_sched
   } hold_t;
 
   logic  hold_valid_d, hold_valid_q;
-  hold_t hold_d, hold_q;
+  hold_t hold_q;
 
   // What the datapath wants, taken as it comes.
   typedef struct packed {
@@ -100,21 +110,30 @@ module esnic_sched
   } packet_t;
   packet_t pkt_q;
 
-  // ---- The command at the front of the rings ------------------------------------------------------
-
-  logic ring_add, ring_second, ring_fence, fence_wait;
-  logic hold_drop, front_drop, front_again, front_swallow, front_hold, ring_cmd;
-  logic [1:0] cmd_slots;
-  qp_t  front_qp, hold_qp;
+  // ---- Decode: the front of the rings -------------------------------------------------------------
 
   localparam int unsigned IdxW = (QueuePairs > 1) ? $clog2(QueuePairs) : 1;
-  assign front_qp = qp_i[ring_pair_i[IdxW-1:0]];
-  assign hold_qp = qp_i[hold_q.pair[IdxW-1:0]];
+  logic [QueuePairs-1:0] swallow_q;   // the next slot may be the half of an ADD that was answered (R14)
+  logic [QueuePairs-1:0] fence_q;     // a FENCE was taken: nothing follows until the ring is idle
+  logic ring_add, ring_second, ring_fence, fence_wait, idle_now;
+  logic hold_drop, front_drop, front_again, front_swallow, front_hold, ring_cmd, ring_other;
+  logic [1:0] cmd_slots, item_q;
+  logic front_dead, hold_dead;
+  logic [IdxW-1:0] front;
+  ring_step_t step_d, step_q;
+
+  assign front = ring_pair_i[IdxW-1:0];
+  // Not between the items of an UPDATE4: what has begun is completed.
+  assign front_dead = drop_i[front] && item_q == '0;
+  assign hold_dead = drop_i[hold_q.pair[IdxW-1:0]];
   assign ring_add = ring_slot_i[7:0] == 8'(OPCODE_ADD);
   assign ring_second = ring_slot_i[7:0] == 8'(OPCODE_ADD_SECOND);
   assign ring_fence = ring_slot_i[7:0] == 8'(OPCODE_FENCE);
-  // A FENCE waits for what is before it, and what is behind it waits for the FENCE (4.5).
-  assign fence_wait = !front_qp.ring_idle && (front_qp.fence || (ring_fence && !hold_valid_q));
+  // A FENCE waits for what is before it, and what is behind it waits for the FENCE (4.5). What was
+  // taken a cycle ago is not counted yet.
+  assign idle_now = ring_idle_i[front] &&
+                    !(step_q.valid && step_q.command && step_q.pair == ring_pair_i);
+  assign fence_wait = !idle_now && (fence_q[front] || (ring_fence && !hold_valid_q));
 
   always_comb begin
     hold_drop = 1'b0;
@@ -123,51 +142,174 @@ module esnic_sched
     front_swallow = 1'b0;
     front_hold = 1'b0;
     ring_cmd = 1'b0;
-    if (hold_valid_q && hold_qp.drop) hold_drop = 1'b1;
-    else if (ring_valid_i && front_qp.drop) front_drop = 1'b1;
+    if (hold_valid_q && hold_dead) hold_drop = 1'b1;
+    else if (ring_valid_i && front_dead) front_drop = 1'b1;
     else if (hold_valid_q) ring_cmd = ring_valid_i;
     else if (ring_valid_i && ring_ext_i) front_again = 1'b1;
-    else if (ring_valid_i && front_qp.swallow && ring_second) front_swallow = 1'b1;
+    else if (ring_valid_i && swallow_q[front] && ring_second) front_swallow = 1'b1;
     else if (ring_valid_i && ring_add && !ring_last_i) front_hold = 1'b1;
     else ring_cmd = ring_valid_i;
   end
+  assign ring_other = hold_drop || front_drop || front_again || front_swallow;
 
   // An ADD takes its second half with it, wherever it stands and however it ends (R14).
   assign cmd_slots = (hold_valid_q && ring_second) ? 2'd2 : 2'd1;
 
-  // ---- Choice between ring and direct -------------------------------------------------------------
+  // ---- Decode: choice between ring and direct -----------------------------------------------------
 
-  logic ring_was_last_d, ring_was_last_q, sel_direct, cmd_valid;
-  logic [1:0] item_d, item_q;
+  logic ring_was_last_q, sel_direct, take, ring_go, dec_ready;
   pair_t cmd_pair;
 
   // Items of an UPDATE4 stay together.
-  assign sel_direct = direct_valid_i && item_q == '0 &&
+  assign sel_direct = direct_valid_i && item_q == '0 && !ring_other &&
                       (ring_was_last_q || !ring_cmd || fence_wait);
-  assign cmd_valid = sel_direct || (ring_cmd && !fence_wait);
+  assign take = (sel_direct || (ring_cmd && !fence_wait)) && dec_ready && run_i && !clear_i;
   assign cmd_pair = sel_direct ? direct_pair_i : ring_pair_i;
 
-  beat_t cmd_beat;
+  beat_t dec_beat;
+  cfg_t  dec_row;
   logic  second;
+  line_t slot0, slot1;
   // On an even slot, with its neighbour fetched: there the second half can be (R9).
   assign second = sel_direct || (hold_valid_q && !hold_q.odd);
 
-  esnic_check #(
-    .SaCapacity(SaCapacity), .MaxWindow(MaxWindow), .Features(Features), .Algs(Algs)
-  ) u_check (
+  always_comb begin
+    slot0 = ring_slot_i;
+    slot1 = ring_slot_i;
+    if (sel_direct) {slot1, slot0} = direct_data_i;
+    else if (hold_valid_q) slot0 = hold_q.slot;
+  end
+
+  esnic_check #(.SaCapacity(SaCapacity)) u_check (
+    .straps_i,
     .epoch_i,
     .ring_i(!sel_direct),
     .second_i(second),
-    .slot0_i(sel_direct ? direct_data_i[511:0] : (hold_valid_q ? hold_q.slot : ring_slot_i)),
-    .slot1_i(sel_direct ? direct_data_i[1023:512] : ring_slot_i),
+    .slot0_i(slot0),
+    .slot1_i(slot1),
     .item_i(item_q),
     .bell_index_i(direct_index_i),
     .bell_cookie_i(direct_cookie_i),
     .tagged_i(direct_tagged_i),
     .written_i(direct_written_i),
-    .beat_o(cmd_beat),
-    .row_o
+    .beat_o(dec_beat),
+    .row_o(dec_row)
   );
+
+  assign direct_ready_o = take && sel_direct;
+  assign ring_go = take && !sel_direct && dec_beat.last;
+
+  // ---- Decode: what became of the ring slots ------------------------------------------------------
+
+  logic step;
+  assign step = ring_other || ring_go || direct_ready_o;
+  assign skip_ready_o = !step;
+
+  always_comb begin
+    step_d = '0;
+    step_d.valid = step || skip_valid_i;
+    step_d.pair = ring_pair_i;
+    if (hold_drop) begin
+      step_d.pair = hold_q.pair;
+      step_d.credits = 4'd1;
+    end else if (front_drop) begin
+      step_d.credits = 4'(!ring_ext_i);
+      step_d.ext_done = ring_ext_i;
+    end else if (front_again) begin
+      step_d.ext_done = 1'b1;
+      step_d.rewind = 1'b1;
+    end else if (front_swallow) begin
+      step_d.slots = 2'd1;
+      step_d.credits = 4'd1;
+    end else if (direct_ready_o) begin
+      step_d.pair = direct_pair_i;
+      step_d.direct = 1'b1;
+    end else if (ring_go) begin
+      step_d.slots = cmd_slots;
+      step_d.command = 1'b1;
+      step_d.credits = 4'(cmd_slots == 2'd2 && !ring_ext_i);
+      step_d.ext_done = cmd_slots == 2'd2 && ring_ext_i;
+    end else begin
+      step_d.pair = skip_pair_i;
+      step_d.credits = skip_credits_i;
+      step_d.ext_done = skip_ext_i;
+    end
+  end
+
+  assign step_o = step_q;
+  assign ring_pop_o = front_drop || front_again || front_swallow || front_hold ||
+                      (ring_go && !(hold_valid_q && cmd_slots == 2'd1));
+
+  always_comb begin
+    hold_valid_d = hold_valid_q;
+    if (front_hold) hold_valid_d = 1'b1;
+    else if (hold_drop || (ring_go && hold_valid_q)) hold_valid_d = 1'b0;
+    if (clear_i) hold_valid_d = 1'b0;
+  end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) {hold_valid_q, item_q, ring_was_last_q, swallow_q, fence_q, step_q} <= '0;
+    else begin
+      hold_valid_q <= hold_valid_d;
+      step_q <= clear_i ? '0 : step_d;
+      if (front_swallow) swallow_q[front] <= 1'b0;
+      if (take) begin
+        item_q <= dec_beat.last ? '0 : item_q + 2'd1;
+        ring_was_last_q <= !sel_direct;
+      end
+      if (ring_go) begin
+        // The read ended with the first half, but not at the tail: the second one may follow.
+        swallow_q[front] <= ring_add && !hold_valid_q && !ring_at_tail_i;
+        fence_q[front] <= ring_fence && !hold_valid_q && dec_beat.opcode == 5'(OPCODE_FENCE);
+      end
+      if (starts_i != '0) begin
+        swallow_q <= swallow_q & ~starts_i;
+        fence_q <= fence_q & ~starts_i;
+      end
+      if (clear_i) {item_q, ring_was_last_q, swallow_q, fence_q} <= '0;
+    end
+  end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) hold_q <= '0;
+    else if (front_hold && !clear_i) begin
+      hold_q <= '{pair: ring_pair_i, odd: ring_odd_i, slot: ring_slot_i};
+    end else if (clear_i || (hold_valid_q && !hold_valid_d)) begin
+      // Half a key is still a key (R33).
+      hold_q <= '0;
+    end
+  end
+
+  // ---- Between decode and issue -------------------------------------------------------------------
+
+  logic  cmd_valid_q, cmd_go;
+  beat_t cmd_q;
+  cfg_t  row_q;
+  logic [7:0] opcode_q;    // the byte as it was given
+
+  assign dec_ready = !cmd_valid_q || cmd_go;
+  assign row_o = row_q;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      cmd_valid_q <= 1'b0;
+      cmd_q <= '0;
+      opcode_q <= '0;
+    end else begin
+      cmd_valid_q <= (take || (cmd_valid_q && !cmd_go)) && !clear_i;
+      if (take) begin
+        cmd_q <= dec_beat;
+        cmd_q.pair <= cmd_pair;
+        opcode_q <= (dec_beat.status == STATUS_STAGE) ? '0 : slot0[7:0];
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) row_q <= '0;
+    else if (take && dec_beat.kind == OpAdd) row_q <= dec_row;
+    else if (clear_i || (cmd_go && cmd_q.kind == OpAdd)) row_q <= '0;
+  end
 
   // ---- Room behind the pipeline -------------------------------------------------------------------
 
@@ -176,29 +318,29 @@ module esnic_sched
   logic [CountW-1:0]  pending_d, pending_q;
   logic [RecordW-1:0] records_d, records_q;
   logic [1:0] add_verify_q;   // an ADD's read-back entered 1 and 2 cycles ago
-  logic needs_entry, record, room, cmd_can, cmd_go;
+  logic needs_entry, record, room, cmd_can, cmd_in, later_item;
   // A read-back gave way to a command: next time it does not. So the two halves of an ADD on its way in
   // leave just the gap that the read-back of an earlier one needs.
   logic verify_waited_q;
 
-  assign needs_entry = cmd_beat.kind inside {OpAdd, OpDelete};
-  assign record = cmd_beat.kind == OpQuery && cmd_beat.record;
+  assign needs_entry = cmd_q.kind inside {OpAdd, OpDelete};
+  assign record = cmd_q.kind == OpQuery && cmd_q.record;
+  assign later_item = cmd_q.kind == OpItem && cmd_q.item != '0;
   // A DELETE and an ADD that is two cycles further would meet at the `live` bits.
-  assign room = (32'(pending_q) < Pending || item_q != '0) && (!needs_entry || entry_free_i) &&
+  assign room = (32'(pending_q) < Pending || later_item) && (!needs_entry || entry_free_i) &&
                 (!record || 32'(records_q) < Records) &&
-                !(cmd_beat.kind == OpDelete && add_verify_q[1]) &&
-                !(cmd_beat.kind != OpPlain && busy_i);
+                !(cmd_q.kind == OpDelete && add_verify_q[1]) &&
+                !(cmd_q.kind != OpPlain && busy_i);
 
   // Whose slot is probed; a read-back needs no probe.
-  assign probe_o = pkt_q.valid ? pkt_q.index : (view_valid_i ? view_index_i : cmd_beat.index);
-  assign cmd_can = cmd_valid && room && run_i && !pkt_q.valid && !view_valid_i;
+  assign probe_o = pkt_q.valid ? pkt_q.index : (view_valid_i ? view_index_i : cmd_q.index);
+  assign cmd_can = cmd_valid_q && room && !pkt_q.valid && !view_valid_i;
 
   // ---- Issue --------------------------------------------------------------------------------------
 
   always_comb begin
     valid_o = 1'b0;
-    beat_o = cmd_beat;
-    beat_o.pair = cmd_pair;
+    beat_o = cmd_q;
     beat_o.entry = entry_i;
     verify_ready_o = 1'b0;
     view_ready_o = 1'b0;
@@ -233,89 +375,30 @@ module esnic_sched
   end
 
   assign entry_take_o = cmd_go && needs_entry;
-  assign direct_ready_o = cmd_go && sel_direct;
-  assign cmd_direct_o = direct_ready_o;
+  assign cmd_in = cmd_go && !later_item;
 
-  logic ring_go, cmd_in;
-  assign ring_go = cmd_go && !sel_direct && cmd_beat.last;
-  assign cmd_in = cmd_go && item_q == '0;
-
-  // ---- What became of the ring slots --------------------------------------------------------------
-
-  logic step;
-  assign step = hold_drop || front_drop || front_again || front_swallow || ring_go;
-  assign skip_ready_o = !step;
+  assign dbg_valid_o = cmd_in;
+  assign dbg_pair_o = cmd_q.pair;
+  assign dbg_ring_o = cmd_q.ring;
+  assign dbg_cookie_o = cmd_q.cookie;
+  assign dbg_opcode_o = opcode_q;
 
   always_comb begin
-    step_o = '0;
-    step_o.valid = step || skip_valid_i;
-    step_o.pair = ring_pair_i;
-    if (hold_drop) begin
-      step_o.pair = hold_q.pair;
-      step_o.credits = 4'd1;
-    end else if (front_drop) begin
-      step_o.credits = 4'(!ring_ext_i);
-      step_o.ext_done = ring_ext_i;
-    end else if (front_again) begin
-      step_o.ext_done = 1'b1;
-      step_o.rewind = 1'b1;
-    end else if (front_swallow) begin
-      step_o.slots = 2'd1;
-      step_o.credits = 4'd1;
-    end else if (ring_go) begin
-      step_o.slots = cmd_slots;
-      step_o.command = 1'b1;
-      step_o.fence = cmd_beat.opcode == 5'(OPCODE_FENCE) && ring_fence;
-      step_o.credits = 4'(cmd_slots == 2'd2 && !ring_ext_i);
-      step_o.ext_done = cmd_slots == 2'd2 && ring_ext_i;
-      // The read ended with the first half, but not at the tail: the second one may follow.
-      step_o.swallow = ring_add && !hold_valid_q && !ring_at_tail_i;
-    end else begin
-      step_o.pair = skip_pair_i;
-      step_o.credits = skip_credits_i;
-      step_o.ext_done = skip_ext_i;
-    end
-  end
-
-  assign ring_pop_o = front_drop || front_again || front_swallow || front_hold ||
-                      (ring_go && !(hold_valid_q && cmd_slots == 2'd1));
-
-  always_comb begin
-    hold_valid_d = hold_valid_q;
-    hold_d = hold_q;
-    if (front_hold) begin
-      hold_valid_d = 1'b1;
-      hold_d = '{pair: ring_pair_i, odd: ring_odd_i, slot: ring_slot_i};
-    end else if (hold_drop || (ring_go && hold_valid_q)) begin
-      // Half a key is still a key (R33).
-      hold_valid_d = 1'b0;
-      hold_d = '0;
-    end
-    item_d = item_q;
-    if (cmd_go) item_d = cmd_beat.last ? '0 : item_q + 2'd1;
-    ring_was_last_d = cmd_go ? !sel_direct : ring_was_last_q;
     pending_d = pending_q + CountW'(cmd_in) - CountW'(done_pop_i);
     records_d = records_q + RecordW'(cmd_go && record) - RecordW'(record_pop_i);
     if (clear_i) begin
-      hold_valid_d = 1'b0;
-      hold_d = '0;
-      item_d = '0;
-      ring_was_last_d = 1'b0;
       pending_d = '0;
       records_d = '0;
     end
   end
 
-  assign idle_o = pending_q == '0;
+  assign idle_o = pending_q == '0 && !cmd_valid_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
-      {hold_valid_q, hold_q, item_q, ring_was_last_q} <= '0;
       {pending_q, records_q, add_verify_q, verify_waited_q} <= '0;
       pkt_q <= '0;
     end else begin
-      {hold_valid_q, hold_q, item_q, ring_was_last_q} <=
-        {hold_valid_d, hold_d, item_d, ring_was_last_d};
       {pending_q, records_q} <= {pending_d, records_d};
       pkt_q <= {pkt_valid_i, pkt_index_i, pkt_generation_i, pkt_commit_i, pkt_number_i};
       verify_waited_q <= verify_valid_i && !verify_ready_o && !clear_i;

@@ -20,12 +20,22 @@ module esnic_sq_fetch
   input  logic                    run_i,
   input  logic                    scrub_i,
   input  logic [31:0]             scrub_row_i,
-  input  qp_t  [QueuePairs-1:0]   qp_i,
-  input  logic [QueuePairs-1:0]   hold_i,        // no read for it in this cycle
 
-  output logic [QueuePairs-1:0]   sent_o,
-  output logic [3:0]              sent_slots_o,
-  output logic                    sent_ext_o,
+  // The pairs.
+  input  logic [QueuePairs-1:0]       can_fetch_i,
+  input  logic [QueuePairs-1:0]       drop_i,
+  input  logic [QueuePairs-1:0]       settled_i,
+  input  logic [QueuePairs-1:0][3:0]  sq_log2_i,
+  input  logic [QueuePairs-1:0][15:0] credits_i,
+  input  logic [QueuePairs-1:0][31:0] fetch_head_i,
+  input  logic [QueuePairs-1:0][31:0] sq_tail_i,
+  output pair_t                       sq_pair_o,     // whose ring is read next
+  input  logic [63:0]                 sq_base_i,
+  input  logic                        bell_i,        // the tail of bell_pair_i is being moved
+  input  pair_t                       bell_pair_i,
+  output logic [QueuePairs-1:0]       picked_o,      // credits of this one are being spent
+
+  output fetch_t                  sent_o,
   output logic [9:0]              sent_bytes_o,
 
   output logic [5:0]              m_axi_arid,
@@ -70,7 +80,8 @@ module esnic_sq_fetch
 
   typedef struct packed {
     pair_t            pair;
-    logic [31:0]      first;    // ring index
+    logic [63:0]      iova;
+    logic             odd;      // first ring index
     logic [3:0]       slots;
     logic             ext;
     logic             at_tail;
@@ -81,57 +92,75 @@ module esnic_sq_fetch
 
   logic [QueuePairs-1:0] want;
   logic pick_valid, go;
-  logic [IdxW-1:0] pick;
-  qp_t q;
-  logic [31:0] place, told, room;
+  logic [IdxW-1:0] pick, pick_q;
+  logic pick_valid_q, room_q;
+  logic [31:0] head, place, told, room;
+  logic [15:0] credits;
+  logic [63:0] iova;
   logic [3:0]  block, slots_max, slots, total;
   logic        ext, at_tail;
   logic [SlotW:0] used_d, used_q;
   logic [TagW:0] sent_d, sent_q, done_ptr_d, done_ptr_q;   // tags: next to send, next to hand out
-  logic tag_free;
+  logic tag_free, ar_valid_d, ar_valid_q;
 
-  for (genvar i = 0; i < QueuePairs; i++) begin : gen_want
-    assign want[i] = qp_i[i].can_fetch && !hold_i[i];
+  // First a pair is picked, then its read is made up: a read in two cycles, of up to eight slots. A
+  // doorbell picks its pair while the tail is still on its way into the register.
+  always_comb begin
+    want = can_fetch_i;
+    if (bell_i) want[bell_pair_i[IdxW-1:0]] = 1'b1;
+    picked_o = '0;
+    picked_o[pick_q] = pick_valid_q;
   end
 
   prim_arbiter_rr #(.N(QueuePairs)) u_arb (
-    .clk_i, .rst_ni, .clear_i, .req_i(want), .valid_o(pick_valid), .idx_o(pick), .take_i(go)
+    .clk_i, .rst_ni, .clear_i, .req_i(want), .valid_o(pick_valid), .idx_o(pick),
+    .take_i(go), .take_idx_i(pick_q)
   );
 
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      pick_valid_q <= 1'b0;
+      pick_q <= '0;
+    end else begin
+      // One cycle, whatever comes of it: direct entries of this pair wait meanwhile.
+      pick_valid_q <= pick_valid && !pick_valid_q && !clear_i;
+      if (!pick_valid_q) pick_q <= pick;
+    end
+  end
+
+  assign sq_pair_o = pair_t'(pick_q);
+  assign head = fetch_head_i[pick_q];
+  assign credits = credits_i[pick_q];
+
   always_comb begin
-    q = qp_i[pick];
-    place = q.fetch_head & ((32'd1 << q.sq_log2) - 32'd1);
+    place = head & ((32'd1 << sq_log2_i[pick_q]) - 32'd1);
+    iova = sq_base_i + {26'd0, place, 6'd0};
     // Within one aligned block, and past neither the end of the ring nor the tail (R11).
-    block = 4'(FetchSlots) - {1'b0, q.fetch_head[2:0]};
-    room = (32'd1 << q.sq_log2) - place;
-    told = q.sq_tail - q.fetch_head;
+    block = 4'(FetchSlots) - {1'b0, head[2:0]};
+    room = (32'd1 << sq_log2_i[pick_q]) - place;
+    told = sq_tail_i[pick_q] - head;
     slots_max = block;
     if (room < 32'(slots_max)) slots_max = room[3:0];
     if (told < 32'(slots_max)) slots_max = told[3:0];
     slots = slots_max;
-    if (32'(q.credits) < 32'(slots_max)) slots = q.credits[3:0];
+    if (32'(credits) < 32'(slots_max)) slots = credits[3:0];
     // One credit is enough for an ADD (R7): where credits end between two halves, the second one is
     // read too. If it is none, it is read again later.
-    ext = slots != slots_max && (q.fetch_head[0] ^ slots[0]);
+    ext = slots != slots_max && (head[0] ^ slots[0]);
     total = slots + 4'(ext);
     at_tail = told == 32'(total);
   end
 
   assign tag_free = sent_q != {~done_ptr_q[TagW], done_ptr_q[TagW-1:0]};
-  assign go = pick_valid && run_i && tag_free && (!m_axi_arvalid || m_axi_arready) &&
-              32'(used_q) + 32'(total) <= InFlight && !clear_i;
+  // No ready of the bus leads into the device: what was offered is taken first.
+  assign go = pick_valid_q && can_fetch_i[pick_q] && run_i && tag_free && room_q && !ar_valid_q &&
+              !clear_i;
 
-  always_comb begin
-    sent_o = '0;
-    sent_o[pick] = go;
-  end
-  assign sent_slots_o = slots;
-  assign sent_ext_o = ext;
+  assign sent_o = '{valid: go, pair: pair_t'(pick_q), slots: slots, ext: ext};
   assign sent_bytes_o = go ? {total, 6'd0} : '0;
 
   // ---- Read channel: requests ---------------------------------------------------------------------
 
-  logic             ar_valid_d, ar_valid_q;
   logic [5:0]       ar_id_d, ar_id_q;
   logic [63:0]      ar_addr_d, ar_addr_q;
   logic [3:0]       ar_len_d, ar_len_q;
@@ -146,12 +175,12 @@ module esnic_sq_fetch
     ar_len_d = ar_len_q;
     alloc_d = alloc_q;
     sent_d = sent_q;
-    new_read = '{pair: pair_t'(pick), first: q.fetch_head, slots: total, ext: ext,
+    new_read = '{pair: pair_t'(pick_q), iova: iova, odd: head[0], slots: total, ext: ext,
                  at_tail: at_tail, base: alloc_q};
     if (go) begin
       ar_valid_d = 1'b1;
       ar_id_d = 6'(sent_q[TagW-1:0]);
-      ar_addr_d = q.sq_base + {26'd0, place, 6'd0};
+      ar_addr_d = iova;
       ar_len_d = total - 4'd1;
       alloc_d = alloc_q + SlotW'(total);
       sent_d = sent_q + 1'b1;
@@ -185,9 +214,15 @@ module esnic_sq_fetch
   assign known = 32'(m_axi_rid) < Tags && open_q[rtag];
   assign last_beat = rbeat && m_axi_rlast;
   assign drained_o = open_count_q == '0 && !ar_valid_q;
-  assign bad_tag_o = rbeat && (stale ? open_count_q == '0 : !known);
-  assign bad_tag_info_o = 32'(m_axi_rid);
-  assign error_o = last_beat && known && !stale && (bad_q[rtag] || m_axi_rresp[1]);
+  // Told a cycle later: it concerns all of the device.
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) {bad_tag_o, bad_tag_info_o, error_o} <= '0;
+    else begin
+      bad_tag_o <= rbeat && (stale ? open_count_q == '0 : !known) && !clear_i;
+      error_o <= last_beat && known && !stale && (bad_q[rtag] || m_axi_rresp[1]) && !clear_i;
+      if (rbeat) bad_tag_info_o <= 32'(m_axi_rid);
+    end
+  end
 
   always_comb begin
     open_d = open_q;
@@ -220,7 +255,8 @@ module esnic_sq_fetch
 
   // ---- Slots --------------------------------------------------------------------------------------
 
-  logic             slot_we, load;
+  logic             slot_we, load, through, through_valid_q;
+  line_t            slot_ram, through_q;
   logic [SlotW-1:0] slot_waddr, slot_raddr;
   line_t            slot_wdata;
 
@@ -238,7 +274,7 @@ module esnic_sq_fetch
 
   prim_ram_1r1w #(.Depth(InFlight), .Width(512)) u_slots (
     .clk_i, .we_i(slot_we), .waddr_i(slot_waddr), .wdata_i(slot_wdata),
-    .re_i(load), .raddr_i(slot_raddr), .rdata_o(slot_o)
+    .re_i(load), .raddr_i(slot_raddr), .rdata_o(slot_ram)
   );
 
   // What is known of each read: one copy for answers, one for handing out.
@@ -267,14 +303,13 @@ module esnic_sq_fetch
   slot_meta_t  meta_d, meta_q;
   logic        some, arrived, failed, dropped, is_last, skip;
   logic [3:0]  left;
-  qp_t         front_qp;
+  logic [QueuePairs-1:0] qp_read_dead_d, qp_read_dead_q;
 
   assign some = sent_q != done_ptr_q;
   assign arrived = some && done_q[done_ptr_q[TagW-1:0]];
-  assign front_qp = qp_i[front.pair[IdxW-1:0]];
   assign failed = bad_q[done_ptr_q[TagW-1:0]];
   // After a failed read the ring is at its end (R27): later reads of the pair are skipped, too.
-  assign dropped = front_qp.drop || qp_read_dead_q[front.pair[IdxW-1:0]];
+  assign dropped = drop_i[front.pair[IdxW-1:0]] || qp_read_dead_q[front.pair[IdxW-1:0]];
   assign is_last = next_q == front.slots - 4'd1;
   assign left = front.slots - next_q;
   assign skip_valid_o = arrived && (failed || dropped) && (!valid_q || pop_i);
@@ -282,14 +317,30 @@ module esnic_sq_fetch
   assign load = arrived && !failed && !dropped && (!valid_q || pop_i);
   assign slot_raddr = front.base + SlotW'(next_q);
 
+  // A read of one slot that is next in turn goes by the memory: so does a doorbell for one command.
+  assign through = slot_we && !scrub_i && m_axi_rlast && !m_axi_rresp[1] && beat_q[rtag] == '0 &&
+                   rtag == done_ptr_q[TagW-1:0] && !dropped && (!valid_q || pop_i);
+  assign slot_o = through_valid_q ? through_q : slot_ram;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      through_q <= '0;
+      through_valid_q <= 1'b0;
+    end else if (through && !clear_i) begin
+      through_q <= m_axi_rdata;
+      through_valid_q <= 1'b1;
+    end else if (clear_i || (through_valid_q && pop_i)) begin
+      // It may have been half a key (R33).
+      through_q <= '0;
+      through_valid_q <= 1'b0;
+    end
+  end
+
   assign skip_pair_o = front.pair;
   assign skip_failed_o = failed && !dropped;
-  assign skip_iova_o = front_qp.sq_base +
-      {26'd0, front.first & ((32'd1 << front_qp.sq_log2) - 32'd1), 6'd0};
+  assign skip_iova_o = front.iova;
   assign skip_credits_o = left - 4'(front.ext);
   assign skip_ext_o = front.ext;
-
-  logic [QueuePairs-1:0] qp_read_dead_d, qp_read_dead_q;
 
   always_comb begin
     next_d = next_q;
@@ -301,11 +352,18 @@ module esnic_sq_fetch
     if (go) used_d = used_d + (SlotW+1)'(total);
     if (load) begin
       valid_d = 1'b1;
-      meta_d = '{pair: front.pair, odd: front.first[0] ^ next_q[0], last: is_last,
+      meta_d = '{pair: front.pair, odd: front.odd ^ next_q[0], last: is_last,
                  at_tail: front.at_tail, ext: front.ext && is_last};
       next_d = is_last ? '0 : next_q + 4'd1;
       used_d = used_d - 1'b1;
       if (is_last) done_ptr_d = done_ptr_q + 1'b1;
+    end
+    if (through) begin
+      valid_d = 1'b1;
+      meta_d = '{pair: front.pair, odd: front.odd, last: 1'b1, at_tail: front.at_tail,
+                 ext: front.ext};
+      used_d = used_d - 1'b1;
+      done_ptr_d = done_ptr_q + 1'b1;
     end
     if (skip) begin
       next_d = '0;
@@ -314,9 +372,7 @@ module esnic_sq_fetch
       if (failed) qp_read_dead_d[front.pair[IdxW-1:0]] = 1'b1;
     end
     // A pair that is DISABLED has nothing under way, and starts anew.
-    for (int unsigned i = 0; i < QueuePairs; i++) begin
-      if (!qp_i[i].settled) qp_read_dead_d[i] = 1'b0;
-    end
+    qp_read_dead_d &= settled_i;
     if (clear_i) begin
       next_d = '0;
       done_ptr_d = '0;
@@ -337,6 +393,7 @@ module esnic_sq_fetch
       {open_q, done_q, bad_q, beat_q} <= '0;
       {open_count_q, draining_q} <= '0;
       {valid_q, meta_q, qp_read_dead_q} <= '0;
+      room_q <= 1'b0;
     end else begin
       {ar_valid_q, ar_id_q, ar_addr_q, ar_len_q} <= {ar_valid_d, ar_id_d, ar_addr_d, ar_len_d};
       {alloc_q, sent_q, done_ptr_q, used_q, next_q} <=
@@ -344,6 +401,8 @@ module esnic_sq_fetch
       {open_q, done_q, bad_q, beat_q} <= {open_d, done_d, bad_d, beat_d};
       {open_count_q, draining_q} <= {open_count_d, draining_d};
       {valid_q, meta_q, qp_read_dead_q} <= {valid_d, meta_d, qp_read_dead_d};
+      // For the longest read there is.
+      room_q <= 32'(used_d) + FetchSlots <= InFlight;
     end
   end
 

@@ -61,14 +61,16 @@ module esnic_stage
 
   // ---- Who uses the write port --------------------------------------------------------------------
 
-  logic take, drop, write, scrub;
+  logic take, drop, write, scrub, valid_d, valid_q;
   head_t drop_head, take_head, wr_head;
 
   assign scrub = scrub_i && scrub_row_i < Buffers;
   assign drop = drop_valid_i && drop_head.tag == drop_index_i;
-  assign take_ready_o = !drop_valid_i && (!valid_q || ready_i);
+  assign take_ready_o = !drop_valid_i && !valid_q;
   assign take = take_valid_i && take_ready_o;
-  assign wr_ready_o = !drop_valid_i && !take_valid_i && !scrub_i;
+  // Stores wait for a cycle, and never for a command that is not issued yet: what the host posts must
+  // be taken without regard to what the device has under way itself (PCIe, transaction ordering).
+  assign wr_ready_o = !drop_valid_i && !take && !scrub_i;
   assign write = wr_valid_i && wr_ready_o;
 
   // ---- Memories -----------------------------------------------------------------------------------
@@ -120,29 +122,26 @@ module esnic_stage
     .re_i(take), .raddr_i((StageLog2 == 0) ? '0 : BufW'(take_index_i)), .rdata_o(data_o)
   );
 
-  logic [2:0][BufW-1:0] head_raddr;
-  assign head_raddr[0] = (StageLog2 == 0) ? '0 : BufW'(wr_index_i);
-  assign head_raddr[1] = (StageLog2 == 0) ? '0 : BufW'(take_index_i);
-  assign head_raddr[2] = (StageLog2 == 0) ? '0 : BufW'(drop_index_i);
-
-  prim_ram_lut #(.Depth(Buffers), .Width($bits(head_t)), .Reads(3)) u_head (
+  prim_ram_lut #(.Depth(Buffers), .Width($bits(head_t))) u_head_wr (
     .clk_i, .we_i(head_we), .waddr_i(waddr), .wdata_i(whead),
-    .raddr_i(head_raddr), .rdata_o({drop_head, take_head, wr_head})
+    .raddr_i((StageLog2 == 0) ? '0 : BufW'(wr_index_i)), .rdata_o(wr_head)
+  );
+  prim_ram_lut #(.Depth(Buffers), .Width($bits(head_t))) u_head_take (
+    .clk_i, .we_i(head_we), .waddr_i(waddr), .wdata_i(whead),
+    .raddr_i((StageLog2 == 0) ? '0 : BufW'(take_index_i)), .rdata_o(take_head)
+  );
+  prim_ram_lut #(.Depth(Buffers), .Width($bits(head_t))) u_head_drop (
+    .clk_i, .we_i(head_we), .waddr_i(waddr), .wdata_i(whead),
+    .raddr_i((StageLog2 == 0) ? '0 : BufW'(drop_index_i)), .rdata_o(drop_head)
   );
 
   // ---- The command that was taken -----------------------------------------------------------------
 
-  logic valid_d, valid_q;
-  taken_t taken_d, taken_q;
+  taken_t taken_q;
 
   always_comb begin
     valid_d = valid_q && !ready_i;
-    taken_d = taken_q;
-    if (take) begin
-      valid_d = 1'b1;
-      taken_d = '{pair: take_pair_i, index: take_index_i, cookie: take_cookie_i,
-                  hit: hit, written: take_head.written};
-    end
+    if (take) valid_d = 1'b1;
     if (clear_i) valid_d = 1'b0;
   end
 
@@ -152,7 +151,10 @@ module esnic_stage
       taken_q <= '0;
     end else begin
       valid_q <= valid_d;
-      taken_q <= taken_d;
+      if (take) begin
+        taken_q <= '{pair: take_pair_i, index: take_index_i, cookie: take_cookie_i,
+                     hit: hit, written: take_head.written};
+      end
     end
   end
 

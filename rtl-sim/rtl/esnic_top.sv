@@ -8,17 +8,19 @@ module esnic_top
 #(
   parameter int unsigned SaCapacity = 4096,  // SA slots: a power of two, at most 2^20
   parameter int unsigned QueuePairs = 8,     // 1 to 64
-  parameter int unsigned RingLog2 = 12,      // largest ring: 1 to 15
   parameter int unsigned DirectLog2 = 6,     // direct doorbell ring: 0 to 6
   parameter int unsigned StageLog2 = 6,      // stage buffers: at most one per SA slot
-  parameter int unsigned MaxWindow = 4096,   // replay window: at most 4096
   parameter int unsigned InFlight = 256,     // slots that are read and not executed: a power of two
-  parameter int unsigned Tags = 32,          // reads in flight: a power of two, at most 64
-  parameter logic [31:0] Features = 32'h0000_3FFF,
-  parameter logic [31:0] Algs = 32'h0007_007E
+  parameter int unsigned Tags = 32           // reads in flight: a power of two, at most 64
 ) (
   input  logic         clk_i,
   input  logic         rst_ni,
+
+  // What is offered: tie to constants. All of it is 32'h3FFF, 32'h7_007E, 4096, 12.
+  input  logic [31:0]  cfg_features_i,      // bits of FEATURES
+  input  logic [31:0]  cfg_algs_i,          // bits of ALGS
+  input  logic [15:0]  cfg_max_window_i,    // replay window: at most 4096
+  input  logic [3:0]   cfg_ring_log2_i,     // largest ring: 1 to 15
 
   // PCI configuration space, which the shell holds. Tie to 1, 1, 0, 0 where there is none.
   input  logic         cfg_bus_master_i,
@@ -105,9 +107,16 @@ module esnic_top
   input  logic         st_commit_i,
   input  logic [63:0]  st_number_i,
   output logic         st_valid_o,
-  output logic [64:0]  st_top_o             // {lo_valid, hi, lo}
+  output logic [64:0]  st_top_o,            // {lo_valid, hi, lo}
+
+  // Commands in the order in which they take effect, for tests and for tracing. May be left open.
+  output logic         dbg_valid_o,
+  output logic [5:0]   dbg_pair_o,
+  output logic         dbg_ring_o,
+  output logic [31:0]  dbg_cookie_o,
+  output logic [7:0]   dbg_opcode_o
 );
-  localparam int unsigned Records = 2;
+  localparam int unsigned Records = 8;
   localparam int unsigned Pending = 16;
   localparam int unsigned Stages = 1 << StageLog2;
   localparam int unsigned DeepA = (SaCapacity > InFlight) ? SaCapacity : InFlight;
@@ -137,7 +146,24 @@ module esnic_top
   logic [31:0] rd_bad_info, wr_bad_info;
   reg_wr_t reg_wr;
   events_t events;
+  logic stall_cq, stall_fetch, bypass_capture, bypass_exec, bad_access, stale_db, epoch_drop;
+  logic msix_sent, sa_down, wr_sent;
+  logic [4:0] stage_dropped;
+  logic [9:0] rd_bytes;
+  logic [7:0] wr_bytes;
 
+  // Constants to synthesis, if the shell ties them; in registers, so that no wire leads from the edge
+  // through all of the device.
+  straps_t straps;
+  logic has_direct;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) straps <= '0;
+    else begin
+      straps <= '{features: cfg_features_i, algs: cfg_algs_i, max_window: cfg_max_window_i,
+                  ring_log2: cfg_ring_log2_i};
+    end
+  end
+  assign has_direct = straps.features[GLOBAL_FEATURES_DIRECT_LSB];
   assign scrub_row = 32'(scrub_row_raw);
   assign bus = bus_master && run;
 
@@ -160,7 +186,7 @@ module esnic_top
 
   // ---- Host accesses ------------------------------------------------------------------------------
 
-  logic        reg_wr_half, rd_msix, view_valid, view_ready, view_done;
+  logic        reg_wr_half, rd_en, rd_msix, view_valid, view_ready, view_done;
   logic [18:0] rd_addr;
   logic [31:0] rd_data, counter_data, pair_data, msix_data;
   logic        stage_valid, stage_ready, stage_half;
@@ -176,23 +202,21 @@ module esnic_top
     .s_axi_bid, .s_axi_bresp, .s_axi_bvalid, .s_axi_bready,
     .s_axi_arid, .s_axi_araddr, .s_axi_arlen, .s_axi_arsize, .s_axi_arvalid, .s_axi_arready,
     .s_axi_rid, .s_axi_rdata, .s_axi_rresp, .s_axi_rlast, .s_axi_rvalid, .s_axi_rready,
-    .reg_wr_o(reg_wr), .reg_wr_half_o(reg_wr_half), .reg_rd_msix_o(rd_msix),
+    .reg_wr_o(reg_wr), .reg_wr_half_o(reg_wr_half), .reg_rd_o(rd_en), .reg_rd_msix_o(rd_msix),
     .reg_rd_addr_o(rd_addr), .reg_rd_data_i(rd_data),
     .stage_valid_o(stage_valid), .stage_ready_i(stage_ready), .stage_index_o(stage_index),
     .stage_half_o(stage_half), .stage_data_o(stage_data), .stage_dwords_o(stage_dwords),
     .view_valid_o(view_valid), .view_ready_i(view_ready), .view_index_o(view_index),
     .view_valid_i(view_done), .view_i(view),
     .readable_i(readable && !clear),
-    .staging_i(run && !clear && Features[GLOBAL_FEATURES_DIRECT_LSB]),
-    .bad_access_o(events.bad_access), .stage_drop_o(events.stage_drop)
+    .staging_i(run && !clear && has_direct),
+    .bad_access_o(bad_access), .stage_drop_o(stage_dropped)
   );
 
   esnic_regs #(
-    .SaCapacity(SaCapacity), .QueuePairs(QueuePairs), .RingLog2(RingLog2),
-    .DirectLog2(DirectLog2), .StageLog2(StageLog2), .MaxWindow(MaxWindow),
-    .Features(Features), .Algs(Algs)
+    .SaCapacity(SaCapacity), .QueuePairs(QueuePairs), .DirectLog2(DirectLog2), .StageLog2(StageLog2)
   ) u_regs (
-    .rd_msix_i(rd_msix), .rd_addr_i(rd_addr), .rd_data_o(rd_data), .state_i(state),
+    .straps_i(straps), .rd_en_i(rd_en), .rd_msix_i(rd_msix), .rd_addr_i(rd_addr), .rd_data_o(rd_data), .state_i(state),
     .scrub_left_i(scrub_left), .instance_i(instance_no), .fatal_cause_i(fatal_cause),
     .fatal_info_i(fatal_info), .int_cause_i(int_cause), .int_enable_i(int_enable),
     .error_map_i(error_map), .scratch_i(scratch), .counter_i(counter_data), .pair_i(pair_data),
@@ -201,40 +225,46 @@ module esnic_top
 
   esnic_counters u_counters (
     .clk_i, .rst_ni, .clear_i(clear), .events_i(events),
-    .rd_addr_i(rd_addr[7:0]), .rd_data_o(counter_data)
+    .rd_en_i(rd_en), .rd_addr_i(rd_addr[7:0]), .rd_data_o(counter_data)
   );
 
   // ---- Queue pairs --------------------------------------------------------------------------------
 
-  qp_t  [QueuePairs-1:0]       qp;
-  logic [QueuePairs-1:0]       qp_enabled, may_take, qp_fire, direct_waits, fetch_sent, fetch_hold;
-  logic [QueuePairs-1:0][31:0] direct_head;
-  logic [QueuePairs-1:0][2:0]  dropped;
+  logic [QueuePairs-1:0]       qp_starts, may_take, qp_fire, direct_waits;
+  logic [QueuePairs-1:0]       can_fetch, picked, qp_drop, settled, ring_idle;
+  logic [QueuePairs-1:0][3:0]  sq_log2, cq_log2;
+  logic [QueuePairs-1:0][15:0] credits;
+  logic [QueuePairs-1:0][31:0] direct_head, fetch_head, sq_tail, sq_head, cq_tail;
   logic        direct_we, take_valid, take_ready, take;
-  pair_t       direct_wr_pair, take_pair, skip_pair, direct_pair;
+  pair_t       direct_wr_pair, take_pair, skip_pair, direct_pair, sq_pair, cq_pair, bell_pair;
   logic [6:0]  direct_wr_dword;
-  logic [3:0]  fetch_slots, skip_credits;
-  logic        fetch_ext, skip_valid, skip_ready, skip_failed, skip_ext, cmd_direct;
-  logic [63:0] skip_iova, answered_iova;
+  logic [3:0]  skip_credits;
+  logic        skip_valid, skip_ready, skip_failed, skip_ext, bell;
+  logic [63:0] sq_base, cq_base, skip_iova, answered_iova;
+  fetch_t      fetch_sent;
   ring_step_t  step;
-  group_t      line_group, answered;
+  group_t      line_group, dropped, answered;
   logic        answered_bad;
 
   assign take = take_valid && take_ready;
 
-  esnic_qp_array #(.QueuePairs(QueuePairs), .RingLog2(RingLog2)) u_qp_array (
+  esnic_qp #(.QueuePairs(QueuePairs)) u_qp (
     .clk_i, .rst_ni, .clear_i(clear), .run_i(run), .bus_master_i(bus_master),
-    .wr_i(reg_wr), .wr_half_i(reg_wr_half), .rd_addr_i(rd_addr), .rd_data_o(pair_data),
-    .qp_o(qp), .enabled_o(qp_enabled), .may_take_o(may_take), .fire_o(qp_fire),
-    .error_map_o(error_map), .failed_o(qp_failed), .stale_o(events.stale_db),
-    .starves_o(events.stall_cq), .all_disabled_o(all_disabled),
+    .ring_log2_i(straps.ring_log2),
+    .wr_i(reg_wr), .wr_half_i(reg_wr_half), .rd_en_i(rd_en && !rd_msix), .rd_addr_i(rd_addr),
+    .rd_data_o(pair_data),
+    .starts_o(qp_starts), .may_take_o(may_take), .can_fetch_o(can_fetch), .drop_o(qp_drop),
+    .settled_o(settled), .ring_idle_o(ring_idle),
+    .fire_o(qp_fire), .sq_log2_o(sq_log2), .cq_log2_o(cq_log2), .credits_o(credits),
+    .fetch_head_o(fetch_head), .sq_tail_o(sq_tail), .sq_head_o(sq_head), .cq_tail_o(cq_tail),
+    .sq_pair_i(sq_pair), .sq_base_o(sq_base), .bell_o(bell), .wr_pair_o(bell_pair), .cq_pair_i(cq_pair), .cq_base_o(cq_base),
+    .error_map_o(error_map), .failed_o(qp_failed), .stale_o(stale_db),
+    .starves_o(stall_cq), .all_disabled_o(all_disabled),
     .direct_we_o(direct_we), .direct_pair_o(direct_wr_pair), .direct_dword_o(direct_wr_dword),
     .direct_ready_i(direct_waits), .direct_head_i(direct_head),
-    .take_i(take), .take_pair_i(take_pair),
-    .fetch_i(fetch_sent), .fetch_slots_i(fetch_slots), .fetch_ext_i(fetch_ext),
+    .take_i(take), .take_pair_i(take_pair), .fetch_i(fetch_sent),
     .read_failed_i(skip_valid && skip_ready && skip_failed), .read_pair_i(skip_pair),
     .read_iova_i(skip_iova), .step_i(step),
-    .direct_cmd_i(cmd_direct), .direct_cmd_pair_i(direct_pair),
     .sent_i(line_group), .dropped_i(dropped),
     .answered_i(answered), .answered_bad_i(answered_bad), .answered_iova_i(answered_iova)
   );
@@ -246,20 +276,12 @@ module esnic_top
   pair_t ring_pair;
   logic  rd_error;
 
-  // Only one of them spends the last credit: a direct entry that is taken now goes first. The host
-  // port lets none be taken two cycles running, so reads are not kept away.
-  always_comb begin
-    fetch_hold = '0;
-    for (int unsigned i = 0; i < QueuePairs; i++) begin
-      fetch_hold[i] = take_valid && take_pair == pair_t'(i);
-    end
-  end
-
   esnic_sq_fetch #(.QueuePairs(QueuePairs), .InFlight(InFlight), .Tags(Tags)) u_sq_fetch (
     .clk_i, .rst_ni, .clear_i(clear), .run_i(run), .scrub_i(scrub), .scrub_row_i(scrub_row),
-    .qp_i(qp), .hold_i(fetch_hold),
-    .sent_o(fetch_sent), .sent_slots_o(fetch_slots), .sent_ext_o(fetch_ext),
-    .sent_bytes_o(events.rd_bytes),
+    .can_fetch_i(can_fetch), .drop_i(qp_drop), .settled_i(settled), .sq_log2_i(sq_log2),
+    .credits_i(credits), .fetch_head_i(fetch_head), .sq_tail_i(sq_tail),
+    .sq_pair_o(sq_pair), .sq_base_i(sq_base), .bell_i(bell), .bell_pair_i(bell_pair), .picked_o(picked),
+    .sent_o(fetch_sent), .sent_bytes_o(rd_bytes),
     .m_axi_arid, .m_axi_araddr, .m_axi_arlen, .m_axi_arvalid, .m_axi_arready,
     .m_axi_rid, .m_axi_rdata, .m_axi_rresp, .m_axi_rlast, .m_axi_rvalid, .m_axi_rready,
     .valid_o(ring_valid), .pop_i(ring_pop), .slot_o(ring_slot), .pair_o(ring_pair),
@@ -267,7 +289,7 @@ module esnic_top
     .skip_valid_o(skip_valid), .skip_pair_o(skip_pair), .skip_failed_o(skip_failed),
     .skip_iova_o(skip_iova), .skip_credits_o(skip_credits), .skip_ext_o(skip_ext),
     .skip_ready_i(skip_ready),
-    .waiting_o(events.stall_fetch), .drained_o(rd_drained), .error_o(rd_error),
+    .waiting_o(stall_fetch), .drained_o(rd_drained), .error_o(rd_error),
     .bad_tag_o(rd_bad_tag), .bad_tag_info_o(rd_bad_info)
   );
 
@@ -280,11 +302,13 @@ module esnic_top
 
   esnic_direct #(.QueuePairs(QueuePairs), .DirectLog2(DirectLog2)) u_direct (
     .clk_i, .rst_ni, .clear_i(clear), .epoch_i(instance_no[6:0]),
-    .we_i(direct_we && Features[GLOBAL_FEATURES_DIRECT_LSB]), .wr_pair_i(direct_wr_pair),
+    .we_i(direct_we && has_direct), .wr_pair_i(direct_wr_pair),
     .wr_dword_i(direct_wr_dword), .wr_data_i(reg_wr.data),
-    .start_i(qp_enabled), .may_take_i(may_take), .ready_o(direct_waits), .head_o(direct_head),
+    .start_i(qp_starts), .settled_i(settled),
+    // A read that is being made up spends credits: direct entries of that pair wait for a cycle.
+    .may_take_i(may_take & ~picked), .ready_o(direct_waits), .head_o(direct_head),
     .valid_o(take_valid), .ready_i(take_ready), .pair_o(take_pair), .index_o(take_index),
-    .cookie_o(take_cookie), .epoch_drop_o(events.epoch_drop)
+    .cookie_o(take_cookie), .epoch_drop_o(epoch_drop)
   );
 
   esnic_stage #(.StageLog2(StageLog2)) u_stage (
@@ -317,10 +341,10 @@ module esnic_top
   assign begin_index = begin_beat.index;
 
   esnic_sched #(
-    .QueuePairs(QueuePairs), .SaCapacity(SaCapacity), .MaxWindow(MaxWindow),
-    .Features(Features), .Algs(Algs), .Pending(Pending), .Records(Records)
+    .QueuePairs(QueuePairs), .SaCapacity(SaCapacity), .Pending(Pending), .Records(Records)
   ) u_sched (
-    .clk_i, .rst_ni, .clear_i(clear), .run_i(run), .epoch_i(instance_no[15:0]), .qp_i(qp),
+    .clk_i, .rst_ni, .clear_i(clear), .run_i(run), .epoch_i(instance_no[15:0]),
+    .straps_i(straps), .drop_i(qp_drop), .ring_idle_i(ring_idle), .starts_i(qp_starts),
     .ring_valid_i(ring_valid), .ring_pop_o(ring_pop), .ring_slot_i(ring_slot),
     .ring_pair_i(ring_pair), .ring_odd_i(ring_odd), .ring_last_i(ring_last),
     .ring_at_tail_i(ring_at_tail), .ring_ext_i(ring_ext),
@@ -337,7 +361,8 @@ module esnic_top
     .pkt_valid_i(st_valid_i), .pkt_index_i(st_index_i), .pkt_generation_i(st_generation_i),
     .pkt_commit_i(st_commit_i), .pkt_number_i(st_number_i),
     .done_pop_i(done_pop), .record_pop_i(record_pop), .idle_o(idle),
-    .valid_o(beat_valid), .beat_o(beat), .cmd_direct_o(cmd_direct)
+    .valid_o(beat_valid), .beat_o(beat),
+    .dbg_valid_o, .dbg_pair_o, .dbg_ring_o, .dbg_cookie_o, .dbg_opcode_o
   );
 
   esnic_exec u_exec (
@@ -345,12 +370,12 @@ module esnic_top
     .ctl_i(ctl), .top_i(top), .we_o(sa_we), .waddr_o(sa_waddr), .ctl_o(wctl), .top_o(wtop),
     .cfg_re_o(cfg_re), .cfg_we_o(cfg_we), .cfg_addr_o(cfg_addr),
     .begin_o(begin_it), .refused_o(refused), .begin_beat_o(begin_beat), .begin_top_o(begin_top),
-    .stage_drop_o(stage_drop), .sa_down_o(events.sa_down),
+    .stage_drop_o(stage_drop), .sa_down_o(sa_down),
     .done_valid_o(exec_valid), .done_o(exec_done),
     .pkt_valid_o(st_valid_o), .pkt_top_o(pkt_top),
     .row_valid_o(row_valid), .row_beat_o(row_beat), .row_ctl_o(row_ctl), .row_top_o(row_top),
     .row_done_o(row_done), .record_none_o(record_none), .fixed_o(fixed),
-    .bypass_capture_o(events.bypass_capture), .bypass_exec_o(events.bypass_exec)
+    .bypass_capture_o(bypass_capture), .bypass_exec_o(bypass_exec)
   );
   assign st_top_o = pkt_top;
 
@@ -382,7 +407,9 @@ module esnic_top
   );
   assign lk_entry_o = {lk_live, lk_live ? lk_cfg : cfg_t'('0)};
 
-  assign view = live_view(row_beat.index, row_ctl, row_top, row_cfg);
+  logic views;
+  assign views = row_valid && row_beat.kind inside {OpView, OpQuery};
+  assign view = views ? live_view(row_beat.index, row_ctl, row_top, row_cfg) : '0;
   assign view_done = row_valid && row_beat.kind == OpView;
 
   // ---- Ways out: completions, records, messages ---------------------------------------------------
@@ -404,7 +431,9 @@ module esnic_top
   );
 
   esnic_cq_write #(.QueuePairs(QueuePairs), .Pending(Pending)) u_cq_write (
-    .clk_i, .rst_ni, .clear_i(clear), .bus_i(bus), .idle_i(idle), .qp_i(qp),
+    .clk_i, .rst_ni, .clear_i(clear), .bus_i(bus), .idle_i(idle),
+    .drop_i(qp_drop), .cq_log2_i(cq_log2), .cq_tail_i(cq_tail), .sq_head_i(sq_head),
+    .cq_pair_o(cq_pair), .cq_base_i(cq_base),
     .exec_valid_i(exec_valid), .exec_i(exec_done),
     .verify_valid_i(verify_done), .verify_i(verify_done_data),
     .record_valid_i(rec_done_valid), .record_ready_o(rec_done_ready), .record_i(record_done),
@@ -423,28 +452,45 @@ module esnic_top
     .m_axi_awid, .m_axi_awaddr, .m_axi_awlen, .m_axi_awvalid, .m_axi_awready,
     .m_axi_wdata, .m_axi_wstrb, .m_axi_wlast, .m_axi_wvalid, .m_axi_wready,
     .m_axi_bid, .m_axi_bresp, .m_axi_bvalid, .m_axi_bready,
-    .sent_o(events.wr), .sent_bytes_o(events.wr_bytes), .error_o(wr_error),
+    .sent_o(wr_sent), .sent_bytes_o(wr_bytes), .error_o(wr_error),
     .bad_id_o(wr_bad_id), .bad_id_info_o(wr_bad_info), .drained_o(wr_drained)
   );
 
   esnic_msix #(.Vectors(QueuePairs + 1)) u_msix (
     .clk_i, .rst_ni, .clear_i(clear), .clear_table_i(flr),
     .send_i(msix_on),
-    .wr_i(reg_wr), .rd_addr_i(rd_addr), .rd_data_o(msix_data),
+    .wr_i(reg_wr), .rd_en_i(rd_en && rd_msix), .rd_addr_i(rd_addr), .rd_data_o(msix_data),
     .fire_i({event_fire, qp_fire}),
-    .msix_valid_o, .msix_ready_i, .msix_vector_o, .sent_o(events.msix_sent)
+    .msix_valid_o, .msix_ready_i, .msix_vector_o, .sent_o(msix_sent)
   );
 
   // ---- Events -------------------------------------------------------------------------------------
 
-  assign events.cmd_ring = step.valid && step.command;
-  assign events.cmd_direct = cmd_direct;
-  assign events.rd = fetch_sent != '0;
-  assign events.sa_up = live_set;
-  assign events.dma_error = 2'(rd_error) + 2'(wr_error);
-  assign events.cpl_ok = line_group.valid ? line_group.ok : '0;
-  assign events.cpl_err = line_group.valid ? line_group.count - line_group.ok : '0;
   // What could not be written was no completion after all (R26).
-  assign events.undo_ok = (answered.valid && answered_bad) ? answered.ok : '0;
-  assign events.undo_err = (answered.valid && answered_bad) ? answered.count - answered.ok : '0;
+  logic undo;
+  assign undo = answered.valid && answered_bad;
+  assign events = '{
+    cmd_ring: step.valid && step.command,
+    cmd_direct: step.valid && step.direct,
+    rd: fetch_sent.valid,
+    rd_bytes: rd_bytes,
+    wr: wr_sent,
+    wr_bytes: wr_bytes,
+    stall_cq: stall_cq,
+    stall_fetch: stall_fetch,
+    bypass_capture: bypass_capture,
+    bypass_exec: bypass_exec,
+    stage_drop: stage_dropped,
+    bad_access: bad_access,
+    stale_db: stale_db,
+    epoch_drop: epoch_drop,
+    msix_sent: msix_sent,
+    sa_up: live_set,
+    sa_down: sa_down,
+    dma_error: 2'(rd_error) + 2'(wr_error),
+    cpl_ok: line_group.valid ? line_group.ok : '0,
+    cpl_err: line_group.valid ? line_group.count - line_group.ok : '0,
+    undo_ok: undo ? answered.ok : '0,
+    undo_err: undo ? answered.count - answered.ok : '0
+  };
 endmodule

@@ -14,18 +14,17 @@ module esnic_update
   input  logic [31:0] hi_i,
   input  logic [31:0] lo_i,
   output top_t        updated_o,
+  output logic        update_moves_o,    // it differs from what is held
 
   // RESOLVE of `lo_i`, and what is held once that packet is authenticated.
   output logic [63:0] number_o,
   output top_t        resolved_o,
+  output logic        resolve_moves_o,
 
   // A packet that was authenticated as hi_i:lo_i.
-  output top_t        packet_o
+  output top_t        packet_o,
+  output logic        packet_moves_o
 );
-  function automatic top_t authenticated(top_t held, logic [63:0] number);
-    return (!held.lo_valid || number > {held.hi, held.lo})
-        ? '{lo_valid: 1'b1, hi: number[63:32], lo: number[31:0]} : held;
-  endfunction
 
   // ---- UPDATE -------------------------------------------------------------------------------------
 
@@ -45,6 +44,18 @@ module esnic_update
     endcase
   end
 
+  // Found beside the new value and not after it, which keeps the way short. While lo is not valid it is
+  // 0 (R31), so that a RESYNC to the same high half changes nothing then.
+  logic same_hi;
+  assign same_hi = hi_i == held_i.hi;
+  always_comb begin
+    unique case (mode_i)
+      2'(UPDATE_MODE_TOP): update_moves_o = !same_hi || !held_i.lo_valid || lo_i != held_i.lo;
+      2'(UPDATE_MODE_HI): update_moves_o = !same_hi;
+      default: update_moves_o = !same_hi || held_i.lo_valid;
+    endcase
+  end
+
   // ---- RESOLVE ------------------------------------------------------------------------------------
 
   logic [31:0] distance, hi;
@@ -60,6 +71,11 @@ module esnic_update
   end
 
   assign number_o = {hi, lo_i};
-  assign resolved_o = authenticated(held_i, number_o);
-  assign packet_o = authenticated(held_i, {hi_i, lo_i});
+
+  // ---- An authenticated number is held if it is the highest ---------------------------------------
+
+  assign resolve_moves_o = !held_i.lo_valid || number_o > {held_i.hi, held_i.lo};
+  assign packet_moves_o = !held_i.lo_valid || {hi_i, lo_i} > {held_i.hi, held_i.lo};
+  assign resolved_o = resolve_moves_o ? '{lo_valid: 1'b1, hi: hi, lo: lo_i} : held_i;
+  assign packet_o = packet_moves_o ? '{lo_valid: 1'b1, hi: hi_i, lo: lo_i} : held_i;
 endmodule

@@ -66,7 +66,7 @@ module esnic_verify
   kept_t  kept, kept_in;
   logic [VerifyW-1:0] send;
   logic send_valid, send_fix;
-  logic [VerifyEntries-1:0] sends;
+  logic [VerifyEntries-1:0] sends, add_d, add_q;
 
   // ---- Who waits ----------------------------------------------------------------------------------
 
@@ -90,7 +90,8 @@ module esnic_verify
 
   // In turn, so that none waits for ever while others come and go.
   prim_arbiter_rr #(.N(VerifyEntries)) u_arb (
-    .clk_i, .rst_ni, .clear_i, .req_i(sends), .valid_o(send_valid), .idx_o(send), .take_i(ready_i)
+    .clk_i, .rst_ni, .clear_i, .req_i(sends), .valid_o(send_valid), .idx_o(send),
+    .take_i(ready_i && send_valid), .take_idx_i(send)
   );
   assign send_fix = state_q[send] == StBad;
 
@@ -110,10 +111,21 @@ module esnic_verify
   logic scrub;
   assign scrub = scrub_i && scrub_row_i < VerifyEntries;
 
-  prim_ram_lut #(.Depth(VerifyEntries), .Width($bits(cfg_t)), .Reads(2)) u_rows (
-    .clk_i, .we_i(take_i || scrub), .waddr_i(scrub ? VerifyW'(scrub_row_i) : entry_o),
-    .wdata_i(scrub ? '0 : take_row_i),
-    .raddr_i({check_beat_i.entry, begin_beat_i.entry}), .rdata_o({row_check, row_begin})
+  logic rows_we;
+  logic [VerifyW-1:0] rows_waddr;
+  cfg_t rows_wdata;
+  assign rows_we = take_i || scrub;
+  assign rows_waddr = scrub ? VerifyW'(scrub_row_i) : entry_o;
+  assign rows_wdata = scrub ? '0 : take_row_i;
+
+  // A copy for each reader: the beat that stores the row, and the one that read it back.
+  prim_ram_lut #(.Depth(VerifyEntries), .Width($bits(cfg_t))) u_rows_begin (
+    .clk_i, .we_i(rows_we), .waddr_i(rows_waddr), .wdata_i(rows_wdata),
+    .raddr_i(begin_beat_i.entry), .rdata_o(row_begin)
+  );
+  prim_ram_lut #(.Depth(VerifyEntries), .Width($bits(cfg_t))) u_rows_check (
+    .clk_i, .we_i(rows_we), .waddr_i(rows_waddr), .wdata_i(rows_wdata),
+    .raddr_i(check_beat_i.entry), .rdata_o(row_check)
   );
 
   assign kept_in = '{add: begin_beat_i.kind == OpAdd, pair: begin_beat_i.pair,
@@ -124,7 +136,7 @@ module esnic_verify
     .raddr_i(check_beat_i.entry), .rdata_o(kept)
   );
 
-  assign row_o = (begin_beat_i.kind == OpAdd) ? row_begin : '0;
+  assign row_o = (begin_i && begin_beat_i.kind == OpAdd) ? row_begin : '0;
 
   // ---- Comparison ---------------------------------------------------------------------------------
 
@@ -135,11 +147,13 @@ module esnic_verify
 
   assign check = check_i && check_beat_i.kind == OpVerify;
   always_comb begin
-    want_cfg = kept.add ? row_check : '0;
-    want_top = kept.add ? kept.top : '0;
+    want_cfg = '0;
+    want_top = '0;
     want_ctl = '0;
     want_ctl.generation = kept.generation;
-    if (kept.add) begin
+    if (check && kept.add) begin
+      want_cfg = row_check;
+      want_top = kept.top;
       want_ctl.spi = row_check.spi;
       want_ctl.state = 2'(SLOT_STATE_LIVE);
       want_ctl.esp = row_check.esp;
@@ -147,7 +161,13 @@ module esnic_verify
       want_ctl.esn = row_check.esn;
     end
   end
-  assign equal = check_ctl_i == want_ctl && check_top_i == want_top && check_cfg_i == want_cfg;
+
+  always_comb begin
+    equal = 1'b0;
+    if (check) begin
+      equal = check_ctl_i == want_ctl && check_top_i == want_top && check_cfg_i == want_cfg;
+    end
+  end
 
   // ---- The end ------------------------------------------------------------------------------------
 
@@ -164,7 +184,7 @@ module esnic_verify
     done_d.opcode = kept.add ? 5'(OPCODE_ADD) : 5'(OPCODE_DELETE);
     done_d.status = equal ? STATUS_OK : STATUS_VERIFY;
     done_d.changed = 1'b1;
-    if (equal && kept.add) begin
+    if (check && equal && kept.add) begin
       done_d.result = digest(live_view(check_beat_i.index, check_ctl_i, check_top_i, check_cfg_i));
       done_d.lo_valid = check_top_i.lo_valid;
     end else if (equal) begin
@@ -177,8 +197,6 @@ module esnic_verify
   assign done_o = done_q;
   assign live_we_o = live_q;
   assign live_addr_o = live_addr_q;
-
-  logic [VerifyEntries-1:0] add_d, add_q;
 
   always_comb begin
     state_d = state_q;

@@ -21,8 +21,10 @@ module prim_ram_1r1w #(
 
   // No reset: SCRUB writes every row before anything reads one (R20).
   always_ff @(posedge clk_i) begin
-    for (int unsigned c = 0; c < Columns; c++) begin
-      if (we_i[c]) mem[waddr_i][c*ColumnW +: ColumnW] <= wdata_i[c*ColumnW +: ColumnW];
+    if (we_i != '0) begin
+      for (int unsigned c = 0; c < Columns; c++) begin
+        if (we_i[c]) mem[waddr_i][c*ColumnW +: ColumnW] <= wdata_i[c*ColumnW +: ColumnW];
+      end
     end
     if (re_i) rdata_o <= mem[raddr_i];
   end

@@ -99,6 +99,20 @@ impl Default for Bus {
 }
 
 impl Bus {
+    /// The bus that the environment asks for: `ESNIC_RTL_SEED=n` the rough one of seed n, else the
+    /// default.
+    ///
+    /// # Panics
+    /// If the variable is no number: a test that ran on another bus than was asked for would lie.
+    #[must_use]
+    pub fn from_env() -> Self {
+        let Ok(seed) = std::env::var("ESNIC_RTL_SEED") else {
+            return Self::default();
+        };
+        let seed = seed.parse().unwrap_or_else(|_| panic!("ESNIC_RTL_SEED is `{seed}`, no number"));
+        Self::rough(seed)
+    }
+
     /// As fast as a bus can be: every answer in the next cycle.
     #[must_use]
     pub fn immediate() -> Self {
@@ -181,7 +195,21 @@ impl Trigger {
     }
 }
 
-/// Knobs that make the bus fail, for tests. They belong to the test; no reset touches them.
+/// Whether the bus stands still: it takes nothing from the device and answers nothing, while the
+/// host still reaches the registers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stuck {
+    /// It moves.
+    #[default]
+    No,
+    /// Until function level reset.
+    UntilReset,
+    /// After that as well, so that the device never gets through a reset (R20).
+    Always,
+}
+
+/// Knobs that make the bus fail, for tests. They belong to the test; no reset touches them, except
+/// [`Stuck::UntilReset`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// Reads of the device's that are answered with an error.
@@ -192,6 +220,8 @@ pub struct Faults {
     pub fail_write: Trigger,
     /// Writes of the device's that vanish with a good response (R46).
     pub lose_write: Trigger,
+    /// The bus stands still.
+    pub stuck: Stuck,
     /// The device is gone: reads give all ones, writes and time do nothing.
     pub gone: bool,
 }

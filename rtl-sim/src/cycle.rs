@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What every part of the bus needs to know in one clock cycle.
 
-use crate::bus::{Bus, Faults};
+use crate::bus::{Bus, Faults, Stuck};
 use crate::pcie::Traffic;
 use fastrand::Rng;
 
@@ -13,4 +13,11 @@ pub(crate) struct Cycle<'a> {
     pub(crate) faults: &'a mut Faults,
     pub(crate) rng: &'a mut Rng,
     pub(crate) traffic: &'a mut Traffic,
+}
+
+impl Cycle<'_> {
+    /// Whether the bus takes and answers what the device asks for.
+    pub(crate) fn moves(&self) -> bool {
+        self.faults.stuck == Stuck::No
+    }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The device as [`esnic_abi::Device`]: the compiled RTL with a bus around it.
 
-use crate::bus::{Bus, Faults, stalled};
+use crate::bus::{Bus, Faults, Stuck, stalled};
 use crate::check::Checks;
 use crate::cycle::Cycle;
 use crate::dma_read::Reads;
@@ -14,6 +14,7 @@ use core::ops::Range;
 use esnic_abi::{BAR0_BYTES, BAR4_BYTES, Bar, Device, FunctionConfig, Host, Params};
 use fastrand::Rng;
 use std::ffi::CString;
+use std::fs::File;
 use std::path::Path;
 
 /// Cycles of power-on reset.
@@ -22,6 +23,21 @@ const RESET_CYCLES: u32 = 4;
 /// Cycles without a sign on any port after which nothing more is to be expected but by the host. It is
 /// longer than any path inside the device, DMA excluded.
 const QUIET: u64 = 64;
+
+/// A command at the instant that puts it before or after every other one (R30).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// Clock cycle since power-on.
+    pub cycle: u64,
+    /// The pair that brought it.
+    pub queue_pair: u8,
+    /// It came by the direct path.
+    pub direct: bool,
+    /// Its cookie; of the doorbell, if it came by the direct path.
+    pub cookie: u32,
+    /// Its opcode byte, known or not; 0 if it will end in STAGE.
+    pub opcode_byte: u8,
+}
 
 /// A waveform that was asked for.
 struct Wave {
@@ -59,26 +75,28 @@ pub struct RtlDevice {
     lively_until: u64,
     /// It left a read unanswered, so it will not answer another.
     hung: bool,
+    /// Commands issued, while somebody wants to know.
+    issued: Option<Vec<Issued>>,
     wave: Option<Wave>,
+    traced: u64,
 }
 
 impl RtlDevice {
-    /// A device just out of power-on reset, of the build that has these parameters.
+    /// A device just out of power-on reset with these parameters. Features, algorithms, the largest window and the
+    /// largest ring can be chosen freely; for the others there must be a build.
     ///
     /// # Errors
-    /// If no build has them. A build cannot be made at run time: `build/list.rs` lists those that are
-    /// compiled.
+    /// If there is none. A build cannot be made at run time: `build/list.rs` lists those that are compiled.
     pub fn new(params: Params, bus: Bus) -> Result<Self, RtlError> {
         params.validate()?;
-        let build =
-            ffi::builds().iter().find(|build| build.params() == params).ok_or_else(|| {
-                RtlError::NoBuild {
-                    wanted: Box::new(params),
-                    builds: builds().map(|(name, _)| name).collect(),
-                }
-            })?;
+        let build = ffi::builds().iter().find(|build| build.fits(&params)).ok_or_else(|| {
+            RtlError::NoBuild {
+                wanted: Box::new(params),
+                builds: builds().map(|(name, _)| name).collect(),
+            }
+        })?;
         let mut device = Self {
-            model: Verilated::new(build),
+            model: Verilated::new(build, &params),
             name: build.name(),
             params,
             tags: build.tags(),
@@ -95,7 +113,9 @@ impl RtlDevice {
             now: 0,
             lively_until: 0,
             hung: false,
+            issued: None,
             wave: None,
+            traced: 0,
         };
         device.checks.silent_since = Some(0);
         for _ in 0..RESET_CYCLES {
@@ -112,7 +132,7 @@ impl RtlDevice {
         self.name
     }
 
-    /// What it was compiled with.
+    /// What it was made with.
     #[must_use]
     pub fn params(&self) -> &Params {
         &self.params
@@ -146,19 +166,39 @@ impl RtlDevice {
         self.now
     }
 
+    /// Starts or stops recording what is issued; starting forgets what was recorded.
+    pub fn log_issued(&mut self, on: bool) {
+        self.issued = on.then(Vec::new);
+    }
+
+    /// What was issued since the last call, in order over all pairs and paths.
+    pub fn take_issued(&mut self) -> Vec<Issued> {
+        self.issued.as_mut().map(core::mem::take).unwrap_or_default()
+    }
+
     /// Writes a waveform (FST) of these cycles to a file.
     ///
     /// # Errors
-    /// If this crate was compiled without its feature `trace`, or the path has a null byte.
+    /// If this crate was compiled without its feature `trace`, or the file cannot be written.
     pub fn trace(&mut self, path: &Path, cycles: Range<u64>) -> Result<(), RtlError> {
         if !cfg!(feature = "trace") {
             return Err(RtlError::NoTrace);
         }
+        // Tried now, because the library that writes waveforms does not say what is wrong.
+        let refused = |source| RtlError::TraceFile { path: path.to_owned(), source };
+        File::create(path).map_err(refused)?;
         let path = CString::new(path.as_os_str().as_encoded_bytes())
-            .map_err(|_| RtlError::TracePath(path.to_owned()))?;
+            .map_err(|error| refused(error.into()))?;
         self.model.trace_close();
+        self.traced = 0;
         self.wave = Some(Wave { path, cycles, open: false });
         Ok(())
+    }
+
+    /// Cycles that the waveform has so far.
+    #[must_use]
+    pub fn traced(&self) -> u64 {
+        self.traced
     }
 
     /// One clock cycle.
@@ -187,7 +227,7 @@ impl RtlDevice {
                     self.writes.drive(&mut cycle, None, pins);
                 }
             }
-            let held = stalled(cycle.rng, cycle.bus.stalls.message);
+            let held = stalled(cycle.rng, cycle.bus.stalls.message) || !cycle.moves();
             pins.msix_ready = (host.is_some() && !held).into();
         }
 
@@ -208,6 +248,17 @@ impl RtlDevice {
             self.model.trace_close();
             panic!("RTL build `{}`, seed {}, cycle {}: {what}", self.name, self.bus.seed, self.now);
         }
+        if seen.dbg_valid != 0
+            && let Some(issued) = &mut self.issued
+        {
+            issued.push(Issued {
+                cycle: self.now,
+                queue_pair: seen.dbg_pair,
+                direct: seen.dbg_ring == 0,
+                cookie: seen.dbg_cookie,
+                opcode_byte: seen.dbg_opcode,
+            });
+        }
         if active(pins, seen) {
             self.lively_until = self.lively_until.max(self.now + QUIET);
         }
@@ -216,10 +267,8 @@ impl RtlDevice {
 
     /// Whether more cycles could make something happen.
     fn busy(&self) -> bool {
-        self.now < self.lively_until
-            || self.mmio.pending()
-            || self.reads.pending()
-            || self.writes.pending()
+        let bus = self.faults.stuck == Stuck::No && (self.reads.pending() || self.writes.pending());
+        self.now < self.lively_until || self.mmio.pending() || bus
     }
 
     /// The device goes through RESET and SCRUB by itself, one row a cycle, and shows nothing of it.
@@ -269,6 +318,7 @@ impl RtlDevice {
         } else if !wave.open && wave.cycles.contains(&self.now) {
             wave.open = self.model.trace_open(&wave.path);
         }
+        self.traced += u64::from(self.wave.as_ref().is_some_and(|wave| wave.open));
     }
 }
 
@@ -325,6 +375,10 @@ impl Device for RtlDevice {
         let mut rest = &data[..len];
         for piece in mmio::pieces(bar, offset, len) {
             let (part, after) = rest.split_at(piece.len);
+            // A device that takes nothing any more loses what is stored to it, as behind a dead link.
+            if !self.until(|device| device.mmio.has_room()) {
+                return;
+            }
             self.mmio.store(piece, part);
             rest = after;
         }
@@ -344,6 +398,9 @@ impl Device for RtlDevice {
             return;
         }
         self.drain();
+        if self.faults.stuck == Stuck::UntilReset {
+            self.faults.stuck = Stuck::No;
+        }
         self.pins.bus_master = 0;
         self.pins.msix_enable = 0;
         self.pins.msix_mask = 0;

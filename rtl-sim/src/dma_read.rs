@@ -68,10 +68,10 @@ impl Reads {
         pins: &mut Inputs,
     ) {
         let stalls = &cycle.bus.stalls;
-        let room = self.waiting.len() < cycle.bus.reads_in_flight;
+        let room = cycle.moves() && self.waiting.len() < cycle.bus.reads_in_flight;
         pins.m_arready = (room && !stalled(cycle.rng, stalls.read_address)).into();
 
-        if !self.up && self.ready(cycle, host) {
+        if !self.up && cycle.moves() && self.ready(cycle, host) {
             self.up = !stalled(cycle.rng, cycle.bus.stalls.read_data);
         }
         pins.m_rvalid = self.up.into();

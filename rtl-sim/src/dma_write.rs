@@ -68,16 +68,17 @@ impl Writes {
     ) {
         let stalls = &cycle.bus.stalls;
         let most = cycle.bus.writes_in_flight;
+        let moves = cycle.moves();
         let room = self.addresses.len() + self.waiting.len() + self.responses.len() < most;
-        pins.m_awready = (room && !stalled(cycle.rng, stalls.write_address)).into();
+        pins.m_awready = (moves && room && !stalled(cycle.rng, stalls.write_address)).into();
         // Data may come before its address, but not without end.
         let room = self.beats.len() < BEATS * most;
-        pins.m_wready = (room && !stalled(cycle.rng, stalls.write_data)).into();
+        pins.m_wready = (moves && room && !stalled(cycle.rng, stalls.write_data)).into();
 
-        if let Some(host) = host {
+        if let Some(host) = host.filter(|_| moves) {
             self.deliver(cycle, host);
         }
-        if !self.up && !self.responses.is_empty() {
+        if !self.up && moves && !self.responses.is_empty() {
             self.up = !stalled(cycle.rng, cycle.bus.stalls.write_response);
         }
         pins.m_bvalid = self.up.into();

@@ -22,7 +22,12 @@ pub enum RtlError {
     /// The crate was compiled without its feature `trace`.
     #[error("this program was compiled without waveforms; its feature `trace` adds them")]
     NoTrace,
-    /// A name that no file can have.
-    #[error("no waveform can be written to {}", .0.display())]
-    TracePath(PathBuf),
+    /// There is no such file, and none can be made.
+    #[error("no waveform can be written to {}", .path.display())]
+    TraceFile {
+        /// Where to.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
 }

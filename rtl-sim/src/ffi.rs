@@ -53,6 +53,7 @@ pub(crate) struct Outputs {
     pub m_araddr: u64,
     pub s_rdata: [u32; 16],
     pub m_wdata: [u32; 16],
+    pub dbg_cookie: u32,
     pub s_awready: u8,
     pub s_wready: u8,
     pub s_bid: u8,
@@ -79,6 +80,19 @@ pub(crate) struct Outputs {
     pub m_rready: u8,
     pub msix_valid: u8,
     pub msix_vector: u8,
+    pub dbg_valid: u8,
+    pub dbg_pair: u8,
+    pub dbg_ring: u8,
+    pub dbg_opcode: u8,
+}
+
+/// What a device is told before it leaves reset: `esnic_rtl_straps`.
+#[repr(C)]
+struct Straps {
+    features: u32,
+    algs: u32,
+    max_window: u16,
+    ring_log2: u8,
 }
 
 /// One build: `esnic_rtl_build`.
@@ -94,7 +108,8 @@ pub(crate) struct Build {
     features: u32,
     algs: u32,
     tags: u32,
-    create: unsafe extern "C" fn() -> *mut c_void,
+    has_straps: u32,
+    create: unsafe extern "C" fn(*const Straps) -> *mut c_void,
     destroy: unsafe extern "C" fn(*mut c_void),
     cycle: unsafe extern "C" fn(*mut c_void, *const Inputs, *mut Outputs) -> c_int,
     trace_open: unsafe extern "C" fn(*mut c_void, *const c_char) -> c_int,
@@ -127,7 +142,7 @@ impl Build {
         name.to_str().unwrap_or("?")
     }
 
-    /// What it was compiled with.
+    /// What it was compiled with; with straps, some of it can be chosen.
     pub(crate) fn params(&self) -> Params {
         // build.rs took them from fields of these widths.
         #[allow(clippy::cast_possible_truncation)]
@@ -141,6 +156,18 @@ impl Build {
             features: self.features,
             algs: self.algs,
         }
+    }
+
+    /// Whether a device with these parameters can be made of it.
+    pub(crate) fn fits(&self, wanted: &Params) -> bool {
+        let mut own = self.params();
+        if self.has_straps != 0 {
+            own.features = wanted.features;
+            own.algs = wanted.algs;
+            own.max_window = wanted.max_window;
+            own.ring_log2 = wanted.ring_log2;
+        }
+        own == *wanted
     }
 
     /// Reads that it may have in flight.
@@ -160,10 +187,17 @@ pub(crate) struct Verilated {
 unsafe impl Send for Verilated {}
 
 impl Verilated {
-    /// A device with its clock low and its reset asserted.
-    pub(crate) fn new(build: &'static Build) -> Self {
-        // SAFETY: the function belongs to this build and takes nothing.
-        let raw = unsafe { (build.create)() };
+    /// A device with its clock low and its reset asserted. The build must fit the parameters.
+    pub(crate) fn new(build: &'static Build, params: &Params) -> Self {
+        debug_assert!(build.fits(params));
+        let straps = Straps {
+            features: params.features,
+            algs: params.algs,
+            max_window: params.max_window,
+            ring_log2: params.ring_log2,
+        };
+        // SAFETY: the function belongs to this build, and only reads the straps while it runs.
+        let raw = unsafe { (build.create)(&raw const straps) };
         let raw = NonNull::new(raw).expect("operator new throws, it does not return null");
         Self { build, raw }
     }

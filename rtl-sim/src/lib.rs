@@ -28,7 +28,7 @@ mod ffi;
 mod mmio;
 mod pcie;
 
-pub use bus::{Bus, Faults, Stalls, Trigger};
-pub use device::{RtlDevice, builds};
+pub use bus::{Bus, Faults, Stalls, Stuck, Trigger};
+pub use device::{Issued, RtlDevice, builds};
 pub use error::RtlError;
 pub use pcie::{Packets, Traffic};

@@ -16,6 +16,9 @@ const LINE: u64 = 64;
 /// Stores under way between their first handshake and their response.
 const UNANSWERED: usize = 16;
 
+/// Stores that wait for their handshake.
+const POSTED: usize = 64;
+
 /// Where a BAR stands in the address map of the slave port.
 const fn base(bar: Bar) -> u64 {
     match bar {
@@ -53,8 +56,9 @@ impl Piece {
 
 /// Cuts an access at the lines.
 pub(crate) fn pieces(bar: Bar, offset: u64, len: usize) -> impl Iterator<Item = Piece> {
-    let end = base(bar) + offset + len as u64;
-    let mut at = base(bar) + offset;
+    // An access of nothing may be anywhere, even where no address is.
+    let mut at = if len == 0 { 0 } else { base(bar) + offset };
+    let end = at + len as u64;
     core::iter::from_fn(move || {
         let stop = end.min((at / LINE + 1) * LINE);
         let piece = Piece { address: at, len: usize::try_from(stop.checked_sub(at)?).ok()? };
@@ -101,6 +105,11 @@ impl Mmio {
     /// Whether cycles alone would move something.
     pub(crate) fn pending(&self) -> bool {
         !self.stores.is_empty() || !self.unanswered.is_empty() || self.load.is_some()
+    }
+
+    /// Whether another store finds room. A host's bridge has so many buffers and no more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.stores.len() < POSTED
     }
 
     /// Whether every store has arrived.
@@ -296,6 +305,7 @@ mod tests {
             .collect();
         assert_eq!(cut, [(60, 4), (64, 64), (128, 4)]);
         assert_eq!(pieces(Bar::Registers, 0, 0).count(), 0);
+        assert_eq!(pieces(Bar::Table, u64::MAX, 0).count(), 0);
     }
 
     #[test]

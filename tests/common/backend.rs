@@ -140,5 +140,8 @@ macro_rules! for_each_backend {
         mod model {
             $( #[test] fn $promise() { super::$promise::<crate::common::Model>(); } )*
         }
+        mod rtl {
+            $( #[test] fn $promise() { super::$promise::<crate::common::Rtl>(); } )*
+        }
     };
 }

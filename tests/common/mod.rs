@@ -12,6 +12,7 @@ pub mod oracle;
 pub mod pair;
 pub mod program;
 pub mod rig;
+pub mod rtl;
 
 pub use backend::{Backend, Fault, Model, Took};
 pub use cmd::{Cmd, digest_of, esp, live_view};
@@ -25,3 +26,4 @@ pub use esnic_driver::regs;
 pub use esnic_driver::transport::Transport;
 pub use pair::{Done, PATIENCE, Pair, Path, Shape, Split};
 pub use rig::Rig;
+pub use rtl::Rtl;

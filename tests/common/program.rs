@@ -2,8 +2,8 @@
 //! Random programs: commands that mostly make sense, on both paths, from one to eight threads, and
 //! their comparison with the oracle.
 
-mod imagine;
-mod verdict;
+pub mod imagine;
+pub mod verdict;
 mod worker;
 
 use super::backend::Backend;
@@ -47,16 +47,16 @@ pub struct Ran {
 }
 
 /// What the workers believe of a slot: enough to hit it, never used to judge.
-struct Hint {
-    index: u32,
-    generation: AtomicU32,
-    live: AtomicBool,
-    top: AtomicU64,
+pub struct Hint {
+    pub index: u32,
+    pub generation: AtomicU32,
+    pub live: AtomicBool,
+    pub top: AtomicU64,
 }
 
 /// What the workers share.
-struct Board {
-    hints: Vec<Hint>,
+pub struct Board {
+    pub hints: Vec<Hint>,
     /// One per stage buffer (R19).
     claims: Arc<Vec<AtomicBool>>,
     /// Commands to one SA may be on both paths at once: the device's trace tells the order.
@@ -66,7 +66,12 @@ struct Board {
 }
 
 impl Board {
-    fn new(indices: &[u32], generation: u32, claims: Arc<Vec<AtomicBool>>, mixed: bool) -> Self {
+    pub fn new(
+        indices: &[u32],
+        generation: u32,
+        claims: Arc<Vec<AtomicBool>>,
+        mixed: bool,
+    ) -> Self {
         let hint = |&index| Hint {
             index,
             generation: generation.into(),
@@ -80,18 +85,18 @@ impl Board {
         self.hints.iter().any(|hint| hint.index == index)
     }
 
-    fn claim(&self, index: u32) -> bool {
+    pub fn claim(&self, index: u32) -> bool {
         let claim = &self.claims[index as usize & (self.claims.len() - 1)];
         !claim.swap(true, Ordering::AcqRel)
     }
 
-    fn release(&self, index: u32) {
+    pub fn release(&self, index: u32) {
         self.claims[index as usize & (self.claims.len() - 1)].store(false, Ordering::Release);
     }
 }
 
 /// A number from the environment, or what is usual.
-fn setting(name: &str, usual: u64) -> u64 {
+pub fn setting(name: &str, usual: u64) -> u64 {
     let text = std::env::var(name).ok();
     text.map_or(usual, |text| {
         text.parse().unwrap_or_else(|_| panic!("{name}={text:?} is no number"))
@@ -156,7 +161,7 @@ pub fn run<B: Backend>(plan: Plan) {
 }
 
 /// Different slots, the first and the last among them.
-fn choose_slots(random: &mut fastrand::Rng, capacity: u32, count: u32) -> Vec<u32> {
+pub fn choose_slots(random: &mut fastrand::Rng, capacity: u32, count: u32) -> Vec<u32> {
     let mut slots = vec![0];
     if count > 1 {
         slots.push(capacity - 1);

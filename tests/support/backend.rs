@@ -137,6 +137,9 @@ macro_rules! on_every_backend {
         mod model {
             $( #[test] fn $promise() { super::$promise::<crate::support::Model>(); } )*
         }
+        mod rtl {
+            $( #[test] fn $promise() { super::$promise::<crate::support::Rtl>(); } )*
+        }
     };
 }
 

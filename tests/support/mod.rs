@@ -9,6 +9,7 @@
 pub mod backend;
 pub mod hostile;
 pub mod recorder;
+pub mod rtl;
 pub mod sas;
 
 pub use backend::{Backend, Link, Manager, Model, config, open, open_on, small};
@@ -22,6 +23,7 @@ pub use esnic_driver::{
 };
 pub use esnic_model::{Fatal, Faults, Stuck, Trigger};
 pub use recorder::{Event, Recorder};
+pub use rtl::Rtl;
 pub use sas::{ah, done, esp, hi, keys, outcome, settled, top_of, update};
 pub use std::sync::Arc;
 pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};

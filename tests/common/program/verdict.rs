@@ -13,10 +13,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 const SHOWN: usize = 20;
 
 /// Commands after which a program must have been everywhere.
-const RICH: usize = 50_000;
+pub const RICH: usize = 50_000;
 
 /// Where that is.
-const ENDS: &[(Opcode, &[Path], &[Status])] = {
+pub const ENDS: &[(Opcode, &[Path], &[Status])] = {
     use Opcode::{Add, Delete, Query, Resolve, Update, Update4};
     use Status::{
         Backward, BadEpoch, BadField, Conflict, Empty, Items, NotEsn, Occupied, Ok, OldGeneration,
