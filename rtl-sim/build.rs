@@ -32,7 +32,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), String> {
-    for name in ["VERILATOR", "VERILATOR_ROOT", "ESNIC_RTL_DIR", "ESNIC_RTL_MARCH"] {
+    for name in
+        ["VERILATOR", "VERILATOR_ROOT", "ESNIC_VERILATOR", "ESNIC_RTL_DIR", "ESNIC_RTL_MARCH"]
+    {
         println!("cargo::rerun-if-env-changed={name}");
     }
     for place in ["build.rs", "build", "cpp", "lint"] {
@@ -136,16 +138,18 @@ fn table(builds: &[Build], top: &Top) -> String {
         let _ = writeln!(
             text,
             "void *{}(const esnic_rtl_straps *);\nvoid {}(void *);\nint {}(void *, const esnic_rtl_in *, esnic_rtl_out *);\n\
-             int {}(void *, const char *);\nvoid {}(void *);",
+             const void *{}(void *, std::size_t *);\nint {}(void *, std::uint32_t);\nint {}(void *, const char *);\nvoid {}(void *);",
             ops("create"),
             ops("destroy"),
             ops("cycle"),
+            ops("inside"),
+            ops("is_wiped"),
             ops("trace_open"),
             ops("trace_close"),
         );
         let _ = writeln!(
             rows,
-            "    {{\"{name}\", {}, {}, {}, {}, {}, {}, {}u, {}u, {TAGS}, {}, {}, {}, {}, {}, {}}},",
+            "    {{\"{name}\", {}, {}, {}, {}, {}, {}, {}u, {}u, {TAGS}, {}, {}, {}, {}, {}, {}, {}, {}}},",
             p.sa_capacity,
             p.queue_pairs,
             p.ring_log2,
@@ -158,6 +162,8 @@ fn table(builds: &[Build], top: &Top) -> String {
             ops("create"),
             ops("destroy"),
             ops("cycle"),
+            ops("inside"),
+            ops("is_wiped"),
             ops("trace_open"),
             ops("trace_close"),
         );

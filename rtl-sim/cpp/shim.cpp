@@ -9,7 +9,9 @@
 #endif
 
 #include <cstring>
+#include <strings.h>
 #include <memory>
+#include <type_traits>
 
 bool esnic_rtl_failed();
 
@@ -46,6 +48,12 @@ struct Device {
 #if VM_TRACE
         trace.reset();
 #endif
+        // Registers and memories may hold keys. All that is between what the library put in front of them
+        // and the one pointer behind them is plain data.
+        auto &root = *top->rootp;
+        auto *first = reinterpret_cast<char *>(&root) + sizeof(VerilatedModule);
+        const auto *last = reinterpret_cast<const char *>(&root.vlSymsp);
+        explicit_bzero(first, last - first);
         top.reset();
     }
 
@@ -105,6 +113,24 @@ void drive(ESNIC_RTL_MODEL &top, const esnic_rtl_in &in) {
     top.m_axi_rlast = in.m_rlast;
 
     top.msix_ready_i = in.msix_ready;
+
+    top.dbg_hold_i = in.dbg_hold;
+    top.dbg_flip_add_i = in.dbg_flip_add;
+    top.dbg_flip_delete_i = in.dbg_flip_delete;
+    top.dbg_fatal_i = in.dbg_fatal;
+    top.dbg_fatal_info_i = in.dbg_fatal_info;
+}
+
+// Whether the bits from `low` on, `count` of them, are zero.
+template <typename Row> bool zero(const Row &row, unsigned low, unsigned count) {
+    for (unsigned bit = low; bit < low + count; ++bit) {
+        if constexpr (std::is_integral_v<Row>) {
+            if (row >> bit & 1) return false;
+        } else if (row[bit / 32] >> bit % 32 & 1) {
+            return false;
+        }
+    }
+    return true;
 }
 
 void sample(const ESNIC_RTL_MODEL &top, esnic_rtl_out &out) {
@@ -147,6 +173,7 @@ void sample(const ESNIC_RTL_MODEL &top, esnic_rtl_out &out) {
     out.dbg_ring = top.dbg_ring_o;
     out.dbg_cookie = top.dbg_cookie_o;
     out.dbg_opcode = top.dbg_opcode_o;
+    out.dbg_flipped = top.dbg_flipped_o;
 }
 
 }  // namespace
@@ -169,6 +196,28 @@ int ESNIC_RTL_OPS(cycle)(void *device, const esnic_rtl_in *in, esnic_rtl_out *ou
     self.top->clk_i = 1;
     self.settle();
     return esnic_rtl_failed() ? 1 : 0;
+}
+
+const void *ESNIC_RTL_OPS(inside)(void *device, std::size_t *bytes) {
+    const auto *root = static_cast<Device *>(device)->top->rootp;
+    *bytes = sizeof *root;
+    return root;
+}
+
+// Looks into memories by the names that the RTL gives them. Fields are those of ctl_t and head_t.
+int ESNIC_RTL_OPS(is_wiped)(void *device, std::uint32_t index) {
+    const auto &root = *static_cast<Device *>(device)->top->rootp;
+    const auto &ctl = root.esnic_top__DOT__u_sa__DOT__u_ctl__DOT__mem[index];
+    const auto &top = root.esnic_top__DOT__u_sa__DOT__u_top__DOT__mem[index];
+    const auto &cfg = root.esnic_top__DOT__u_sa__DOT__u_cfg__DOT__mem[index];
+    const auto &heads = root.esnic_top__DOT__u_stage__DOT__u_head_take__DOT__mem;
+    const auto &stage = root.esnic_top__DOT__u_stage__DOT__u_data__DOT__mem;
+    const auto buffer = index % (sizeof heads.m_storage / sizeof heads.m_storage[0]);
+    const auto head = heads[buffer];
+    const bool staged = head >> 32 == index && !zero(head, 0, 32);
+    // Protocol, direction, ESN and state; the SPI. The generation stays (R28).
+    return zero(ctl, 0, 5) && zero(ctl, 37, 32) && zero(top, 0, 65) && zero(cfg, 0, 697) &&
+           !staged && (head >> 32 != index || zero(stage[buffer], 0, 1024));
 }
 
 int ESNIC_RTL_OPS(trace_open)(void *device, const char *path) {

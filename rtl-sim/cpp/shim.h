@@ -14,12 +14,14 @@ struct esnic_rtl_in {
     std::uint64_t s_awaddr, s_wstrb, s_araddr;
     std::uint32_t s_wdata[16];
     std::uint32_t m_rdata[16];
+    std::uint32_t dbg_fatal_info;
     std::uint8_t rst_n, bus_master, msix_enable, msix_mask, flr;
     std::uint8_t s_awid, s_awsize, s_awvalid, s_wvalid, s_bready;
     std::uint8_t s_arid, s_arsize, s_arvalid, s_rready;
     std::uint8_t m_awready, m_wready, m_bid, m_bresp, m_bvalid;
     std::uint8_t m_arready, m_rid, m_rresp, m_rlast, m_rvalid;
     std::uint8_t msix_ready;
+    std::uint8_t dbg_hold, dbg_flip_add, dbg_flip_delete, dbg_fatal;
 };
 
 // What the device drives, as it stands just before the rising edge.
@@ -33,7 +35,7 @@ struct esnic_rtl_out {
     std::uint8_t m_awid, m_awlen, m_awsize, m_awburst, m_awvalid, m_wlast, m_wvalid, m_bready;
     std::uint8_t m_arid, m_arlen, m_arsize, m_arburst, m_arvalid, m_rready;
     std::uint8_t msix_valid, msix_vector;
-    std::uint8_t dbg_valid, dbg_pair, dbg_ring, dbg_opcode;
+    std::uint8_t dbg_valid, dbg_pair, dbg_ring, dbg_opcode, dbg_flipped;
 };
 
 // What a device is told once, before it leaves reset, and what does not change any more.
@@ -53,6 +55,10 @@ struct esnic_rtl_build {
     void (*destroy)(void *device);
     // Gives one clock cycle; 0, or 1 if the RTL itself reported a failure.
     int (*cycle)(void *device, const esnic_rtl_in *in, esnic_rtl_out *out);
+    // Where all registers and memories of the device are.
+    const void *(*inside)(void *device, std::size_t *bytes);
+    // 1 if nothing of an entry is left in a slot of the SA table, nor in what is staged for it.
+    int (*is_wiped)(void *device, std::uint32_t index);
     // Starts a waveform; 0, or 1 if this library was compiled without waveforms.
     int (*trace_open)(void *device, const char *path);
     void (*trace_close)(void *device);

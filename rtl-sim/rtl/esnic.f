@@ -6,6 +6,7 @@ esnic_pkg.sv
 prim_ram_1r1w.sv
 prim_ram_2p.sv
 prim_ram_lut.sv
+prim_parity.sv
 prim_fifo.sv
 prim_arbiter_rr.sv
 esnic_host_port.sv

@@ -25,8 +25,10 @@
         name: assert ((valid) && name``_data_q == (data)) else $error("%m: violated"); \
       end \
       name``_held_q <= (valid) && !(ready); \
-      if ((valid) && !(ready)) name``_data_q <= (data); \
     end \
+  end \
+  always_ff @(posedge clk_i) begin \
+    if ((valid) && !(ready)) name``_data_q <= (data); \
   end
 // `prop` holds in the cycle after `pre`.
 `define ESNIC_ASSERT_NEXT(name, pre, prop) \

@@ -406,8 +406,8 @@ module esnic_qp
   end
 
 `ifndef SYNTHESIS
-  always_ff @(posedge clk_i) begin
-    for (int unsigned q = 0; q < QueuePairs; q++) begin
+  for (genvar q = 0; q < QueuePairs; q++) begin : gen_check
+    always_ff @(posedge clk_i) begin
       if (rst_ni && (on_q[q] || stopping_q[q])) begin
         // R7: reserved + written - CQ_HEAD never exceeds the ring, and all of it is accounted for.
         Credit_A: assert (credits_q[q] <= (16'd1 << cq_log2_o[q]) &&

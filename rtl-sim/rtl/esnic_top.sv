@@ -114,7 +114,15 @@ module esnic_top
   output logic [5:0]   dbg_pair_o,
   output logic         dbg_ring_o,
   output logic [31:0]  dbg_cookie_o,
-  output logic [7:0]   dbg_opcode_o
+  output logic [7:0]   dbg_opcode_o,
+
+  // Validation: makes the device fail on purpose, so that what it then does can be tested. Tie to 0.
+  input  logic         dbg_hold_i,          // no command is taken any more
+  input  logic [1:0]   dbg_flip_add_i,      // the next row that an ADD stores differs in these bits
+  input  logic [1:0]   dbg_flip_delete_i,   // ... a DELETE; one bit fails parity, two only the read-back
+  output logic [1:0]   dbg_flipped_o,       // it did: DELETE, ADD
+  input  logic [3:0]   dbg_fatal_i,         // FATAL for these causes
+  input  logic [31:0]  dbg_fatal_info_i
 );
   localparam int unsigned Records = 8;
   localparam int unsigned Pending = 16;
@@ -167,10 +175,30 @@ module esnic_top
   assign scrub_row = 32'(scrub_row_raw);
   assign bus = bus_master && run;
 
+  logic        sa_bad, hold;
+  sa_t         sa_bad_index;
+  logic [1:0]  flip_add, flip_delete;
+  logic [3:0]  dbg_fatal;
+  logic [31:0] dbg_fatal_info;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) {hold, flip_add, flip_delete, dbg_fatal, dbg_fatal_info} <= '0;
+    else begin
+      {hold, flip_add, flip_delete} <= {dbg_hold_i, dbg_flip_add_i, dbg_flip_delete_i};
+      {dbg_fatal, dbg_fatal_info} <= {dbg_fatal_i, dbg_fatal_info_i};
+    end
+  end
+
   always_comb begin
-    fatal_cause_in = '0;
-    fatal_cause_in[GLOBAL_FATAL_CAUSE_DMA_TAG_LSB] = rd_bad_tag || wr_bad_id;
-    fatal_info_in = rd_bad_tag ? rd_bad_info : wr_bad_info;
+    fatal_cause_in = dbg_fatal;
+    fatal_info_in = dbg_fatal_info;
+    if (rd_bad_tag || wr_bad_id) begin
+      fatal_cause_in[GLOBAL_FATAL_CAUSE_DMA_TAG_LSB] = 1'b1;
+      fatal_info_in = rd_bad_tag ? rd_bad_info : wr_bad_info;
+    end
+    if (sa_bad) begin
+      fatal_cause_in[GLOBAL_FATAL_CAUSE_TABLE_ECC_LSB] = 1'b1;
+      fatal_info_in = 32'(sa_bad_index);
+    end
   end
 
   esnic_device #(.SaCapacity(SaCapacity), .ScrubRows(ScrubRows)) u_device (
@@ -343,7 +371,7 @@ module esnic_top
   esnic_sched #(
     .QueuePairs(QueuePairs), .SaCapacity(SaCapacity), .Pending(Pending), .Records(Records)
   ) u_sched (
-    .clk_i, .rst_ni, .clear_i(clear), .run_i(run), .epoch_i(instance_no[15:0]),
+    .clk_i, .rst_ni, .clear_i(clear), .run_i(run && !hold), .epoch_i(instance_no[15:0]),
     .straps_i(straps), .drop_i(qp_drop), .ring_idle_i(ring_idle), .starts_i(qp_starts),
     .ring_valid_i(ring_valid), .ring_pop_o(ring_pop), .ring_slot_i(ring_slot),
     .ring_pair_i(ring_pair), .ring_odd_i(ring_odd), .ring_last_i(ring_last),
@@ -403,8 +431,12 @@ module esnic_top
     .cfg_o(row_cfg),
     .live_we_i(live_set || stage_drop), .live_addr_i(live_set ? live_addr : begin_index),
     .live_i(live_set),
-    .lk_valid_i, .lk_index_i, .lk_valid_o, .lk_live_o(lk_live), .lk_entry_o(lk_cfg)
+    .lk_valid_i, .lk_index_i, .lk_valid_o, .lk_live_o(lk_live), .lk_entry_o(lk_cfg),
+    .bad_o(sa_bad), .bad_index_o(sa_bad_index),
+    .flip_i((begin_beat.kind == OpAdd) ? flip_add : flip_delete)
   );
+  assign dbg_flipped_o[0] = cfg_we && begin_beat.kind == OpAdd && flip_add != '0;
+  assign dbg_flipped_o[1] = cfg_we && begin_beat.kind != OpAdd && flip_delete != '0;
   assign lk_entry_o = {lk_live, lk_live ? lk_cfg : cfg_t'('0)};
 
   logic views;

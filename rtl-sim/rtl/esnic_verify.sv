@@ -48,7 +48,7 @@ module esnic_verify
   output done_t              done_o
 );
   typedef enum logic [2:0] {
-    StFree, StFirst, StReady, StCheck, StBad, StFix
+    StFree, StFirst, StReady, StCheck, StBad, StFix, StWipe
   } state_e;
 
   // What is kept of the command.
@@ -66,7 +66,9 @@ module esnic_verify
   kept_t  kept, kept_in;
   logic [VerifyW-1:0] send;
   logic send_valid, send_fix;
-  logic [VerifyEntries-1:0] sends, add_d, add_q;
+  logic [VerifyEntries-1:0] sends, wipes, add_d, add_q;
+  logic wipe;
+  logic [VerifyW-1:0] wipe_entry;
 
   // ---- Who waits ----------------------------------------------------------------------------------
 
@@ -75,6 +77,7 @@ module esnic_verify
     entry_o = '0;
     busy_o = 1'b0;
     sends = '0;
+    wipes = '0;
     empty_o = 1'b1;
     for (int i = int'(VerifyEntries) - 1; i >= 0; i--) begin
       if (state_q[i] == StFree) begin
@@ -82,8 +85,9 @@ module esnic_verify
         entry_o = VerifyW'(i);
       end else begin
         empty_o = 1'b0;
-        if (index_q[i] == probe_i) busy_o = 1'b1;
+        if (index_q[i] == probe_i && state_q[i] != StWipe) busy_o = 1'b1;
       end
+      wipes[i] = state_q[i] == StWipe;
       sends[i] = state_q[i] inside {StReady, StBad};
     end
   end
@@ -114,9 +118,15 @@ module esnic_verify
   logic rows_we;
   logic [VerifyW-1:0] rows_waddr;
   cfg_t rows_wdata;
-  assign rows_we = take_i || scrub;
-  assign rows_waddr = scrub ? VerifyW'(scrub_row_i) : entry_o;
-  assign rows_wdata = scrub ? '0 : take_row_i;
+  // An entry is free again when its row is wiped, in a cycle in which none is stored (R33).
+  always_comb begin
+    wipe_entry = '0;
+    for (int i = int'(VerifyEntries) - 1; i >= 0; i--) if (wipes[i]) wipe_entry = VerifyW'(i);
+  end
+  assign wipe = wipes != '0 && !take_i && !scrub;
+  assign rows_we = take_i || scrub || wipe;
+  assign rows_waddr = scrub ? VerifyW'(scrub_row_i) : (take_i ? entry_o : wipe_entry);
+  assign rows_wdata = (take_i && !scrub) ? take_row_i : '0;
 
   // A copy for each reader: the beat that stores the row, and the one that read it back.
   prim_ram_lut #(.Depth(VerifyEntries), .Width($bits(cfg_t))) u_rows_begin (
@@ -210,10 +220,11 @@ module esnic_verify
       state_d[begin_beat_i.entry] = StReady;
       add_d[begin_beat_i.entry] = begin_beat_i.kind == OpAdd;
     end
-    if (refused_i) state_d[begin_beat_i.entry] = StFree;
+    if (refused_i) state_d[begin_beat_i.entry] = StWipe;
     if (valid_o && ready_i) state_d[send] = send_fix ? StFix : StCheck;
-    if (check) state_d[check_beat_i.entry] = equal ? StFree : StBad;
-    if (fixed_i) state_d[fixed_entry_i] = StFree;
+    if (check) state_d[check_beat_i.entry] = equal ? StWipe : StBad;
+    if (fixed_i) state_d[fixed_entry_i] = StWipe;
+    if (wipe) state_d[wipe_entry] = StFree;
     if (clear_i) state_d = '0;
   end
 

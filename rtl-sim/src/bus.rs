@@ -208,8 +208,8 @@ pub enum Stuck {
     Always,
 }
 
-/// Knobs that make the bus fail, for tests. They belong to the test; no reset touches them, except
-/// [`Stuck::UntilReset`].
+/// Knobs that make the bus or the device fail, for tests. They belong to the test; no reset touches
+/// them, except [`Stuck::UntilReset`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// Reads of the device's that are answered with an error.
@@ -220,8 +220,14 @@ pub struct Faults {
     pub fail_write: Trigger,
     /// Writes of the device's that vanish with a good response (R46).
     pub lose_write: Trigger,
-    /// The bus stands still.
+    /// The bus stands still, and the device takes no command.
     pub stuck: Stuck,
+    /// The next ADD stores a row that its read-back will not agree with.
+    pub verify_add: bool,
+    /// So does the next DELETE.
+    pub verify_delete: bool,
+    /// FATAL now: causes, as the bits of FATAL_CAUSE, and FATAL_INFO.
+    pub fatal: Option<(u8, u32)>,
     /// The device is gone: reads give all ones, writes and time do nothing.
     pub gone: bool,
 }

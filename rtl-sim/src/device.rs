@@ -16,6 +16,7 @@ use fastrand::Rng;
 use std::ffi::CString;
 use std::fs::File;
 use std::path::Path;
+use zeroize::Zeroize;
 
 /// Cycles of power-on reset.
 const RESET_CYCLES: u32 = 4;
@@ -23,6 +24,9 @@ const RESET_CYCLES: u32 = 4;
 /// Cycles without a sign on any port after which nothing more is to be expected but by the host. It is
 /// longer than any path inside the device, DMA excluded.
 const QUIET: u64 = 64;
+
+/// Two bits of a row: its parity stays as it is.
+const FLIPPED: u8 = 0b11;
 
 /// A command at the instant that puts it before or after every other one (R30).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +170,25 @@ impl RtlDevice {
         self.now
     }
 
+    /// Whether nothing of an entry is left in slot `index`: row with salt and key, control word but for
+    /// its generation, state word, and what was staged for it. For tests of R18 and R32, which so need
+    /// not see a key.
+    ///
+    /// # Panics
+    /// If there is no such slot.
+    #[must_use]
+    pub fn raw_row_is_zero(&mut self, index: u32) -> bool {
+        self.model.is_wiped(index)
+    }
+
+    /// Addresses in this process of what stands for the inside of the device and the pins around it. Keys
+    /// belong there; who looks for keys in the rest of the process leaves these out.
+    #[must_use]
+    pub fn silicon(&mut self) -> [Range<usize>; 2] {
+        let pins = core::ptr::from_ref(self).addr();
+        [self.model.inside(), pins..pins + size_of::<Self>()]
+    }
+
     /// Starts or stops recording what is issued; starting forgets what was recorded.
     pub fn log_issued(&mut self, on: bool) {
         self.issued = on.then(Vec::new);
@@ -231,7 +254,14 @@ impl RtlDevice {
             pins.msix_ready = (host.is_some() && !held).into();
         }
 
+        pins.dbg_hold = (cycle.faults.stuck != Stuck::No).into();
+        pins.dbg_flip_add = if cycle.faults.verify_add { FLIPPED } else { 0 };
+        pins.dbg_flip_delete = if cycle.faults.verify_delete { FLIPPED } else { 0 };
+        (pins.dbg_fatal, pins.dbg_fatal_info) = cycle.faults.fatal.take().unwrap_or_default();
+
         let ran = self.model.cycle(pins, seen);
+        cycle.faults.verify_add &= seen.dbg_flipped & 1 == 0;
+        cycle.faults.verify_delete &= seen.dbg_flipped & 2 == 0;
         let (reads, tags) = (self.reads.in_flight(), self.tags);
         let verdict = ran
             .and_then(|()| self.checks.observe(self.now, reads, tags, pins, seen))
@@ -337,6 +367,14 @@ fn active(pins: &Inputs, seen: &Outputs) -> bool {
 /// Every build there is: name and parameters.
 pub fn builds() -> impl Iterator<Item = (&'static str, Params)> {
     ffi::builds().iter().map(|build| (build.name(), build.params()))
+}
+
+impl Drop for RtlDevice {
+    /// What the pins carried last may have been a key.
+    fn drop(&mut self) {
+        self.pins.s_wdata.zeroize();
+        self.pins.m_rdata.zeroize();
+    }
 }
 
 impl Device for RtlDevice {

@@ -7,6 +7,7 @@ use crate::ffi::{Inputs, Outputs};
 use crate::mmio::to_words;
 use esnic_abi::Host;
 use std::collections::VecDeque;
+use zeroize::Zeroize;
 
 /// Beats of the longest read: 512 bytes.
 pub(crate) const BEATS: usize = 8;
@@ -24,6 +25,13 @@ struct Answer {
     responses: [u8; BEATS],
     /// Bit k: beat k is the last one in its completion packet.
     ends: u8,
+}
+
+impl Drop for Answer {
+    /// Slots may hold keys.
+    fn drop(&mut self) {
+        self.beats.zeroize();
+    }
 }
 
 /// A read that was asked for.

@@ -16,6 +16,7 @@ pub(crate) struct Inputs {
     pub s_araddr: u64,
     pub s_wdata: [u32; 16],
     pub m_rdata: [u32; 16],
+    pub dbg_fatal_info: u32,
     pub rst_n: u8,
     pub bus_master: u8,
     pub msix_enable: u8,
@@ -41,6 +42,10 @@ pub(crate) struct Inputs {
     pub m_rlast: u8,
     pub m_rvalid: u8,
     pub msix_ready: u8,
+    pub dbg_hold: u8,
+    pub dbg_flip_add: u8,
+    pub dbg_flip_delete: u8,
+    pub dbg_fatal: u8,
 }
 
 /// What the device drives: `esnic_rtl_out`.
@@ -84,6 +89,7 @@ pub(crate) struct Outputs {
     pub dbg_pair: u8,
     pub dbg_ring: u8,
     pub dbg_opcode: u8,
+    pub dbg_flipped: u8,
 }
 
 /// What a device is told before it leaves reset: `esnic_rtl_straps`.
@@ -112,6 +118,8 @@ pub(crate) struct Build {
     create: unsafe extern "C" fn(*const Straps) -> *mut c_void,
     destroy: unsafe extern "C" fn(*mut c_void),
     cycle: unsafe extern "C" fn(*mut c_void, *const Inputs, *mut Outputs) -> c_int,
+    inside: unsafe extern "C" fn(*mut c_void, *mut usize) -> *const c_void,
+    is_wiped: unsafe extern "C" fn(*mut c_void, u32) -> c_int,
     trace_open: unsafe extern "C" fn(*mut c_void, *const c_char) -> c_int,
     trace_close: unsafe extern "C" fn(*mut c_void),
 }
@@ -214,6 +222,24 @@ impl Verilated {
             return Ok(());
         }
         Err(failure())
+    }
+
+    /// Addresses of all its registers and memories.
+    pub(crate) fn inside(&mut self) -> core::ops::Range<usize> {
+        let mut bytes = 0;
+        // SAFETY: as in `cycle`; the function only writes the length, to a place that can hold it.
+        let first = unsafe { (self.build.inside)(self.raw.as_ptr(), &raw mut bytes) };
+        first.addr()..first.addr() + bytes
+    }
+
+    /// Whether nothing of an entry is left in a slot.
+    ///
+    /// # Panics
+    /// If there is no such slot.
+    pub(crate) fn is_wiped(&mut self, index: u32) -> bool {
+        assert!(index < self.build.sa_capacity, "slot {index} of {}", self.build.sa_capacity);
+        // SAFETY: as in `cycle`; the index is inside the table of this build.
+        unsafe { (self.build.is_wiped)(self.raw.as_ptr(), index) != 0 }
     }
 
     /// Starts a waveform. False if this library was compiled without.

@@ -9,6 +9,7 @@ use crate::cycle::Cycle;
 use crate::ffi::{Inputs, Outputs};
 use esnic_abi::Bar;
 use std::collections::VecDeque;
+use zeroize::Zeroize;
 
 /// Bytes of a beat; no access crosses a multiple of it.
 const LINE: u64 = 64;
@@ -67,7 +68,7 @@ pub(crate) fn pieces(bar: Bar, offset: u64, len: usize) -> impl Iterator<Item = 
     })
 }
 
-/// A store on its way. It may hold bytes of a key, but those of a simulation are test keys.
+/// A store on its way. It may hold bytes of a key.
 struct Store {
     id: u8,
     size: u8,
@@ -235,6 +236,10 @@ impl Mmio {
         if self.address_taken && self.data_taken {
             self.address_taken = false;
             self.data_taken = false;
+            // The queue keeps the place of what has left it: a key does not stay there.
+            if let Some(store) = self.stores.front_mut() {
+                store.line.zeroize();
+            }
             if let Some(store) = self.stores.pop_front() {
                 cycle.traffic.mmio_write(store.strobe.count_ones() as usize);
                 self.unanswered.push_back(store.id);

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The RTL, compiled into this process, as a device under test.
 
-use super::backend::{Backend, Fault};
+use super::backend::{Backend, Fault, Took};
+use esnic_abi::regs::global;
 use esnic_abi::{Device, Params};
 use esnic_driver::transport::Sim;
 use esnic_rtl::{Bus, RtlDevice, Trigger};
 
 /// The RTL. `ESNIC_RTL_SEED` in the environment puts it on a rough bus.
-///
-/// It has no port that shows the order of execution or raw memory, so `trace` and `is_wiped` are not
-/// there.
 pub struct Rtl;
 
 impl Backend for Rtl {
@@ -18,7 +16,9 @@ impl Backend for Rtl {
 
     fn plug(params: Params) -> Self::Link {
         let device = RtlDevice::new(params, Bus::from_env());
-        Sim::new(Self::NAME, device.unwrap_or_else(|error| panic!("{error}")))
+        let mut device = device.unwrap_or_else(|error| panic!("{error}"));
+        device.log_issued(true);
+        Sim::new(Self::NAME, device)
     }
 
     fn pins<R>(link: &Self::Link, f: impl FnOnce(&mut dyn Device) -> R) -> Option<R> {
@@ -37,13 +37,30 @@ impl Backend for Rtl {
                 Fault::PoisonedRead => faults.poison_read = Trigger::next(),
                 Fault::FailedRead => faults.fail_read = Trigger::next(),
                 Fault::FailedWrite => faults.fail_write = Trigger::next(),
-                // These happen inside the device, and the RTL has no port that makes them happen.
-                Fault::VerifyAdd
-                | Fault::VerifyDelete
-                | Fault::Internal(_)
-                | Fault::TableEcc(_) => return None,
+                Fault::VerifyAdd => faults.verify_add = true,
+                Fault::VerifyDelete => faults.verify_delete = true,
+                Fault::Internal(info) => {
+                    faults.fatal = Some((1 << global::FATAL_CAUSE::INTERNAL.lsb, info));
+                }
+                Fault::TableEcc(info) => {
+                    faults.fatal = Some((1 << global::FATAL_CAUSE::TABLE_ECC.lsb, info));
+                }
             }
             Some(())
         })
+    }
+
+    fn trace(link: &Self::Link) -> Option<Vec<Took>> {
+        let issued = link.with_device(RtlDevice::take_issued);
+        let took = issued.into_iter().map(|one| Took {
+            pair: one.queue_pair.into(),
+            direct: one.direct,
+            cookie: one.cookie,
+        });
+        Some(took.collect())
+    }
+
+    fn is_wiped(link: &Self::Link, index: u32) -> Option<bool> {
+        Some(link.with_device(|device| device.raw_row_is_zero(index)))
     }
 }

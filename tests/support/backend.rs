@@ -3,6 +3,7 @@
 //! line in `on_every_backend!`; no test changes.
 
 use super::recorder::Recorder;
+use core::ops::Range;
 use esnic_abi::Params;
 use esnic_driver::transport::{Sim, Transport};
 use esnic_driver::{Config, KeyMemory, SaManager, Timeouts};
@@ -38,6 +39,12 @@ pub trait Backend: 'static {
     /// Whether nothing of an entry is left in an SA slot, key included.
     fn is_wiped(_link: &Self::Link, _index: u32) -> Option<bool> {
         None
+    }
+
+    /// Addresses of this process that stand for the inside of the device, where a key belongs. Empty if
+    /// the device is elsewhere, or keeps a key in its row alone.
+    fn inside(_link: &Self::Link) -> Vec<Range<usize>> {
+        Vec::new()
     }
 
     /// Looks at every opcode byte that was executed since the last look, in order.

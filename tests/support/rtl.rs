@@ -2,6 +2,7 @@
 //! The RTL, compiled into this process, behind the driver.
 
 use super::backend::Backend;
+use core::ops::Range;
 use esnic_abi::Params;
 use esnic_driver::transport::Sim;
 use esnic_model::{Faults, Stuck, Trigger};
@@ -9,9 +10,6 @@ use esnic_rtl as rtl;
 use esnic_rtl::{Bus, RtlDevice};
 
 /// The RTL. `ESNIC_RTL_SEED` in the environment puts it on a rough bus.
-///
-/// It has no port that shows what was executed or raw memory, so `executed` and `is_wiped` are not
-/// there.
 pub struct Rtl;
 
 impl Backend for Rtl {
@@ -35,12 +33,43 @@ impl Backend for Rtl {
         })
     }
 
+    fn is_wiped(link: &Self::Link, index: u32) -> Option<bool> {
+        Some(link.with_device(|device| device.raw_row_is_zero(index)))
+    }
+
+    fn inside(link: &Self::Link) -> Vec<Range<usize>> {
+        link.with_device(|device| device.silicon().into())
+    }
+
+    fn executed(link: &Self::Link) -> Option<Vec<u8>> {
+        let issued = link.with_device(|device| {
+            let issued = device.take_issued();
+            device.log_issued(true);
+            issued
+        });
+        Some(issued.iter().map(|one| one.opcode_byte).collect())
+    }
+
     fn mappings(link: &Self::Link) -> Option<usize> {
         Some(link.mappings())
     }
 
     fn iommu_faults(link: &Self::Link) -> Option<u64> {
         Some(link.iommu_faults())
+    }
+}
+
+/// The next occasion, or none: what the RTL's own hooks can do.
+fn next(on: bool) -> Trigger {
+    if on { Trigger::next() } else { Trigger::Never }
+}
+
+/// The inverse.
+fn at_next(trigger: &Trigger) -> Option<bool> {
+    match trigger {
+        Trigger::Never => Some(false),
+        Trigger::Nth(1) => Some(true),
+        _ => None,
     }
 }
 
@@ -64,6 +93,8 @@ fn of_bus(faults: &rtl::Faults) -> Faults {
             rtl::Stuck::Always => Stuck::Always,
         },
         gone: faults.gone,
+        verify_add: next(faults.verify_add),
+        verify_delete: next(faults.verify_delete),
         ..Faults::default()
     }
 }
@@ -89,6 +120,9 @@ fn on_bus(wanted: &Faults) -> Option<rtl::Faults> {
             Stuck::Always => rtl::Stuck::Always,
         },
         gone: wanted.gone,
+        verify_add: at_next(&wanted.verify_add)?,
+        verify_delete: at_next(&wanted.verify_delete)?,
+        fatal: None,
     };
     (of_bus(&faults) == *wanted).then_some(faults)
 }

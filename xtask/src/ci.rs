@@ -2,7 +2,7 @@
 //! `cargo xtask ci`: the gate, as named steps that each run alone.
 
 use crate::process::{cargo, cargo_tool, root, run as run_command};
-use crate::{Failure, Outcome, abi, test};
+use crate::{Failure, Outcome, abi, setup, test};
 use std::time::Instant;
 
 /// One step of the gate.
@@ -12,8 +12,13 @@ struct Step {
     run: fn() -> Outcome,
 }
 
-/// Cheap ones first; `test` last, so that its summary ends the log.
+/// What all need, then cheap ones first; `test` last, so that its summary ends the log.
 const STEPS: &[Step] = &[
+    Step {
+        name: "setup",
+        promise: "what building takes is here, or gets installed",
+        run: || setup::run(&[]),
+    },
     Step {
         name: "fmt",
         promise: "the sources are formatted",

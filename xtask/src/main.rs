@@ -8,6 +8,7 @@ mod ci;
 mod process;
 mod setup;
 mod test;
+mod verilator;
 
 use std::fmt;
 use std::process::ExitCode;

@@ -2,10 +2,10 @@
 //! `cargo xtask setup`: is everything here that building and testing needs?
 
 use crate::process::{cargo_tool, version};
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, verilator};
 use std::process::Command;
 
-/// Checks the tools, and installs those that cargo can install.
+/// Checks the tools, and installs those that are missing and can be installed.
 pub(crate) fn run(args: &[String]) -> Outcome {
     if let Some(arg) = args.first() {
         return Err(Failure::Usage(format!("setup takes no `{arg}`")));
@@ -17,12 +17,15 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     found("rustc", &rustc);
     match cxx() {
         Some(cxx) => found("C++ compiler", &cxx),
-        // Not fatal: everything but the compiled RTL does without.
-        None => println!(
-            "setup: there is no C++ compiler and this task cannot install one; \
-             `apt install g++` does on Debian (only the RTL will need it)"
-        ),
+        None => {
+            return Err(Failure::Work(
+                "there is no C++ compiler, which the RTL needs, and this task cannot install one; \
+                 `apt install g++` does on Debian"
+                    .into(),
+            ));
+        }
     }
+    found("Verilator", &verilator::ensure()?);
     found("cargo-nextest", &cargo_tool("nextest")?);
     Ok(())
 }
