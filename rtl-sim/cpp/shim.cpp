@@ -15,7 +15,18 @@
 
 bool esnic_rtl_failed();
 
+// The library's base of what Verilator makes; later releases have none.
+class VerilatedModule;
+
 namespace {
+
+template <typename Made, typename Base> constexpr std::size_t base_bytes() {
+    if constexpr (std::is_base_of_v<Base, Made>) {
+        return sizeof(Base);
+    } else {
+        return 0;
+    }
+}
 
 struct Device {
     // Time, randomness and failures of one device must not reach another one, hence a context each.
@@ -51,7 +62,8 @@ struct Device {
         // Registers and memories may hold keys. All that is between what the library put in front of them
         // and the one pointer behind them is plain data.
         auto &root = *top->rootp;
-        auto *first = reinterpret_cast<char *>(&root) + sizeof(VerilatedModule);
+        constexpr auto front = base_bytes<std::remove_reference_t<decltype(root)>, VerilatedModule>();
+        auto *first = reinterpret_cast<char *>(&root) + front;
         const auto *last = reinterpret_cast<const char *>(&root.vlSymsp);
         explicit_bzero(first, last - first);
         top.reset();

@@ -10,8 +10,8 @@ module esnic_top
   parameter int unsigned QueuePairs = 8,     // 1 to 64
   parameter int unsigned DirectLog2 = 6,     // direct doorbell ring: 0 to 6
   parameter int unsigned StageLog2 = 6,      // stage buffers: at most one per SA slot
-  parameter int unsigned InFlight = 256,     // slots that are read and not executed: a power of two
-  parameter int unsigned Tags = 32           // reads in flight: a power of two, at most 64
+  parameter int unsigned InFlight = 256,     // slots that are read and not executed: a power of two, 8 or more
+  parameter int unsigned Tags = 32           // reads in flight: a power of two, 2 to 64
 ) (
   input  logic         clk_i,
   input  logic         rst_ni,

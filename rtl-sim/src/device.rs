@@ -8,6 +8,7 @@ use crate::dma_read::Reads;
 use crate::dma_write::Writes;
 use crate::error::RtlError;
 use crate::ffi::{self, Inputs, Outputs, Verilated};
+use crate::milestone::{Milestones, Watch};
 use crate::mmio::{self, Mmio, Piece};
 use crate::pcie::Traffic;
 use core::ops::Range;
@@ -74,6 +75,7 @@ pub struct RtlDevice {
     reads: Reads,
     writes: Writes,
     checks: Checks,
+    watch: Watch,
     now: u64,
     /// Until this cycle something may still happen by itself.
     lively_until: u64,
@@ -114,6 +116,7 @@ impl RtlDevice {
             reads: Reads::default(),
             writes: Writes::default(),
             checks: Checks::default(),
+            watch: Watch::default(),
             now: 0,
             lively_until: 0,
             hung: false,
@@ -187,6 +190,12 @@ impl RtlDevice {
     pub fn silicon(&mut self) -> [Range<usize>; 2] {
         let pins = core::ptr::from_ref(self).addr();
         [self.model.inside(), pins..pins + size_of::<Self>()]
+    }
+
+    /// When the last store came in and when the last write was offered.
+    #[must_use]
+    pub fn milestones(&self) -> Milestones {
+        self.watch.last()
     }
 
     /// Starts or stops recording what is issued; starting forgets what was recorded.
@@ -268,6 +277,7 @@ impl RtlDevice {
             .and_then(|()| self.mmio.observe(&mut cycle, pins, seen))
             .and_then(|()| self.writes.observe(&mut cycle, pins, seen));
         self.reads.observe(&mut cycle, pins, seen);
+        self.watch.observe(self.now, pins, seen);
         if seen.msix_valid & pins.msix_ready != 0
             && let Some(host) = host
         {

@@ -25,10 +25,12 @@ mod dma_write;
 mod error;
 #[allow(unsafe_code)]
 mod ffi;
+mod milestone;
 mod mmio;
 mod pcie;
 
 pub use bus::{Bus, Faults, Stalls, Stuck, Trigger};
 pub use device::{Issued, RtlDevice, builds};
 pub use error::RtlError;
+pub use milestone::Milestones;
 pub use pcie::{Packets, Traffic};

@@ -2,7 +2,7 @@
 //! `cargo xtask ci`: the gate, as named steps that each run alone.
 
 use crate::process::{cargo, cargo_tool, root, run as run_command};
-use crate::{Failure, Outcome, abi, setup, test};
+use crate::{Failure, Outcome, abi, cocotb, figures, setup, test};
 use std::time::Instant;
 
 /// One step of the gate.
@@ -37,6 +37,16 @@ const STEPS: &[Step] = &[
         run: deny,
     },
     Step { name: "bench-smoke", promise: "every benchmark runs once", run: bench_smoke },
+    Step {
+        name: "rtl-figures",
+        promise: "the RTL's cycles, latencies and bytes are within their limits",
+        run: || figures::run(&[]),
+    },
+    Step {
+        name: "rtl-cocotb",
+        promise: "an independent client drives the RTL's AXI edges",
+        run: || cocotb::run(&[]),
+    },
     Step { name: "test", promise: "every test passes", run: || test::run(&[]) },
 ];
 

@@ -5,6 +5,8 @@
 
 mod abi;
 mod ci;
+mod cocotb;
+mod figures;
 mod process;
 mod setup;
 mod test;
@@ -61,6 +63,18 @@ const TASKS: &[Task] = &[
         run: abi::run,
     },
     Task {
+        name: "rtl-figures",
+        arguments: "[--json]",
+        about: "measure the RTL's cycles, latencies and bytes, and check them",
+        run: figures::run,
+    },
+    Task {
+        name: "rtl-cocotb",
+        arguments: "[--waves] [TEST…]",
+        about: "drive the RTL's AXI edges with cocotb; all tests, or those named",
+        run: cocotb::run,
+    },
+    Task {
         name: "ci",
         arguments: "[STEP…]",
         about: "what continuous integration does; all steps, or those named (--list shows them)",
@@ -72,7 +86,7 @@ fn help() {
     println!("usage: cargo xtask TASK [ARGUMENTS]\n");
     for task in TASKS {
         let call = format!("{} {}", task.name, task.arguments);
-        println!("  {call:<16} {}", task.about);
+        println!("  {call:<29} {}", task.about);
     }
 }
 

@@ -20,7 +20,8 @@ pub(crate) fn run(args: &[String]) -> Outcome {
 
     let mut nextest = cargo(&["nextest", "run"]);
     if !args.iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package")) {
-        nextest.arg("--workspace");
+        // With the RTL in the command, so that its tests can drive it.
+        nextest.args(["--workspace", "--features", "esnic/rtl"]);
     }
     if std::env::var_os("CI").is_some() {
         nextest.args(["--profile", "ci"]);
