@@ -46,7 +46,7 @@ pub(crate) struct DeviceArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
     /// Clock cycles that the waveform covers, from A up to but not including B, counted from power-on.
-    #[arg(long, value_name = "A..B", value_parser = cycles, default_value = "0..100000")]
+    #[arg(long, value_name = "A..B", value_parser = cycles, default_value = "0..100000", requires = "trace")]
     pub(crate) trace_cycles: Range<u64>,
 }
 

@@ -47,6 +47,7 @@ fn help_texts_list_exactly_the_flags_that_work() {
     ];
     let bench: &[&[&str]] = &[
         &["--batch", "8"],
+        &["--depth", "2"],
         &["--sas", "16"],
         &["--threads", "2"],
         &["--seconds", "0.02"],
@@ -76,6 +77,11 @@ fn help_texts_list_exactly_the_flags_that_work() {
             assert!(help.text().contains(case[0]), "{} is not in the help of {name}", case[0]);
             listed.retain(|flag| flag != &case[0]);
         }
+        // A model has no waveform: below, `usage_errors_end_with_2` sees these refused.
+        for flag in ["--trace", "--trace-cycles"] {
+            assert!(listed.contains(&flag), "{flag} is not in the help of {name}");
+            listed.retain(|one| *one != flag);
+        }
         assert_eq!(listed, [""; 0], "flags of {name} that no test knows");
     }
     let help = esnic(["--help"]);
@@ -95,6 +101,9 @@ fn usage_errors_end_with_2() {
     refused(&sync(&["--until", "-1"]), "-1");
     refused(&sync(&["--local", "10.9.0"]), "--local");
     refused(&sync(&["--device", "nic0"]), "this build can drive `model`");
+    refused(&sync(&["--trace", "x.fst"]), "--trace");
+    refused(&sync(&["--trace-cycles", "0..9"]), "--trace");
+    refused(&esnic(["bench", "--depth", "0"]), "--depth");
     refused(&esnic(["sync"]), "--capture");
     refused(&esnic(["nonsense"]), "nonsense");
     refused(&esnic(["bench", "--batch", "0"]), "--batch");

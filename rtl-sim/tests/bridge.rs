@@ -54,7 +54,7 @@ fn parameters_that_no_build_has_are_refused_with_the_list() {
         panic!("there is no such build");
     };
     assert!(matches!(error, RtlError::NoBuild { .. }));
-    assert!(error.to_string().contains("default, small"), "{error}");
+    assert!(error.to_string().contains("default, large, small"), "{error}");
 }
 
 #[test]
