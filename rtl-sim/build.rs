@@ -4,14 +4,17 @@
 //! The parameters of RTL are fixed when it is compiled, so each build of `build/list.rs` is compiled
 //! by itself, under a class name of its own. Environment variables, all for unusual needs:
 //! `VERILATOR` (which program), `ESNIC_RTL_DIR` (another copy of `rtl/`, such as a mutant),
-//! `ESNIC_RTL_MARCH` (the `-march` of the C++ compiler; empty for none).
+//! `ESNIC_RTL_MARCH` (the `-march` of the C++ compiler; empty for none), and those of `build/mode.rs`.
 
 #[path = "build/list.rs"]
 mod list;
+#[path = "build/mode.rs"]
+mod mode;
 #[path = "build/verilator.rs"]
 mod verilator;
 
 use list::Build;
+use mode::Mode;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -48,23 +51,26 @@ fn run() -> Result<(), String> {
     };
     watch(&rtl)?;
 
-    let trace = std::env::var_os("CARGO_FEATURE_TRACE").is_some();
     let verilator = Verilator::find()?;
+    let mode = Mode::of_environment();
     let builds = list::builds(std::env::var_os("CARGO_FEATURE_TEST_BUILDS").is_some());
+    let builds = mode.select(builds)?;
     let top = Top::read(&rtl.join("esnic_top.sv"))?;
 
-    let sources = verilator.translate_all(&builds, &top, &home, &rtl, &out, trace)?;
+    let sources = verilator.translate_all(&builds, &top, &mode, &home, &rtl, &out)?;
     std::fs::write(out.join("builds.cpp"), table(&builds, &top)).map_err(|e| e.to_string())?;
 
     // What people wait for is optimised. What runs rarely or once is compiled quickly: the builds of single
     // tests, and of every build what makes and traces a device.
-    let base = compiler(&verilator, &home, &top, trace)?;
+    let base = compiler(&verilator, &home, &top, &mode)?;
     let mut quick = base.clone();
     let mut fast = base;
-    fast.opt_level(3)
+    // Counting makes the code several times as long; to optimise it takes minutes.
+    fast.opt_level(if mode.coverage { 1 } else { 3 })
         .file(out.join("builds.cpp"))
         .file(home.join("cpp/runtime.cpp"))
-        .files(verilator.runtime(trace));
+        .files(verilator.runtime(&mode))
+        .files(mode.coverage.then(|| home.join("cpp/coverage.cpp")));
     quick.opt_level(1);
     for (build, sources) in builds.iter().zip(sources) {
         let compiler = if build.quick { &mut quick } else { &mut fast };
@@ -72,8 +78,12 @@ fn run() -> Result<(), String> {
         quick.file(sources.rarely);
     }
     let objects = quick.try_compile_intermediates().map_err(refused)?;
-    fast.objects(objects).try_compile("esnic_rtl").map_err(refused)?;
-    if trace {
+    if mode.shared {
+        mode::link_shared(&fast, &objects, &out)?;
+    } else {
+        fast.objects(objects).try_compile("esnic_rtl").map_err(refused)?;
+    }
+    if mode.trace {
         println!("cargo::rustc-link-lib=z");
     }
     Ok(())
@@ -99,7 +109,7 @@ fn compiler(
     verilator: &Verilator,
     home: &Path,
     top: &Top,
-    trace: bool,
+    mode: &Mode,
 ) -> Result<cc::Build, String> {
     let mut build = cc::Build::new();
     build
@@ -115,10 +125,10 @@ fn compiler(
         .define("VL_USER_FATAL", None)
         .define("VL_USER_FINISH", None)
         .define("ESNIC_RTL_STRAPS", if top.has_straps() { "1" } else { "0" })
-        .define("VM_COVERAGE", "0")
+        .define("VM_COVERAGE", if mode.coverage { "1" } else { "0" })
         .define("VM_SC", "0")
-        .define("VM_TRACE", if trace { "1" } else { "0" })
-        .define("VM_TRACE_FST", if trace { "1" } else { "0" });
+        .define("VM_TRACE", if mode.trace { "1" } else { "0" })
+        .define("VM_TRACE_FST", if mode.trace { "1" } else { "0" });
     let same_machine = env("HOST")? == env("TARGET")?;
     let march = std::env::var("ESNIC_RTL_MARCH").unwrap_or_else(|_| "native".into());
     if same_machine && !march.is_empty() {

@@ -2,6 +2,7 @@
 //! Verilator: finding it, and running it once a build.
 
 use crate::list::Build;
+use crate::mode::Mode;
 use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -77,10 +78,13 @@ impl Verilator {
     }
 
     /// Sources of its library.
-    pub(crate) fn runtime(&self, trace: bool) -> Vec<PathBuf> {
+    pub(crate) fn runtime(&self, mode: &Mode) -> Vec<PathBuf> {
         let mut names = vec!["verilated.cpp", "verilated_threads.cpp"];
-        if trace {
+        if mode.trace {
             names.push("verilated_fst_c.cpp");
+        }
+        if mode.coverage {
+            names.push("verilated_cov.cpp");
         }
         let include = self.include();
         names.into_iter().map(|name| include.join(name)).collect()
@@ -91,10 +95,10 @@ impl Verilator {
         &self,
         builds: &[Build],
         top: &Top,
+        mode: &Mode,
         home: &Path,
         rtl: &Path,
         out: &Path,
-        trace: bool,
     ) -> Result<Vec<Sources>, String> {
         let next = Mutex::new(builds.iter().enumerate());
         let done = Mutex::new(Vec::new());
@@ -105,7 +109,7 @@ impl Verilator {
                     loop {
                         let job = next.lock().expect("no job panics").next();
                         let Some((n, build)) = job else { break };
-                        let files = self.translate(build, top, home, rtl, out, trace);
+                        let files = self.translate(build, top, mode, home, rtl, out);
                         done.lock().expect("no job panics").push((n, files));
                     }
                 });
@@ -121,10 +125,10 @@ impl Verilator {
         &self,
         build: &Build,
         top: &Top,
+        mode: &Mode,
         home: &Path,
         rtl: &Path,
         out: &Path,
-        trace: bool,
     ) -> Result<Sources, String> {
         let dir = out.join(&build.name);
         // Files of an earlier run must not be compiled along.
@@ -143,8 +147,9 @@ impl Verilator {
             .arg("--no-timing")
             .args(["--prefix", &class, "--Mdir"])
             .arg(&dir)
+            .args(mode.verilator())
             .args(top.parameters(build));
-        if trace {
+        if mode.trace {
             command.args(["--trace-fst", "--trace-structs"]);
         }
         command.arg("-F").arg(rtl.join("esnic.f"));

@@ -14,6 +14,9 @@
 #include <type_traits>
 
 bool esnic_rtl_failed();
+#if VM_COVERAGE
+void esnic_rtl_cover(VerilatedContext &context);
+#endif
 
 // The library's base of what Verilator makes; later releases have none.
 class VerilatedModule;
@@ -58,6 +61,9 @@ struct Device {
         Verilated::threadContextp(&context);
 #if VM_TRACE
         trace.reset();
+#endif
+#if VM_COVERAGE
+        esnic_rtl_cover(context);
 #endif
         // Registers and memories may hold keys. All that is between what the library put in front of them
         // and the one pointer behind them is plain data.
@@ -126,6 +132,9 @@ void drive(ESNIC_RTL_MODEL &top, const esnic_rtl_in &in) {
 
     top.msix_ready_i = in.msix_ready;
 
+    top.lk_valid_i = in.lk_valid;
+    top.lk_index_i = in.lk_index;
+
     top.dbg_hold_i = in.dbg_hold;
     top.dbg_flip_add_i = in.dbg_flip_add;
     top.dbg_flip_delete_i = in.dbg_flip_delete;
@@ -179,6 +188,9 @@ void sample(const ESNIC_RTL_MODEL &top, esnic_rtl_out &out) {
 
     out.msix_valid = top.msix_valid_o;
     out.msix_vector = top.msix_vector_o;
+
+    out.lk_valid = top.lk_valid_o;
+    if (out.lk_valid) std::memcpy(out.lk_entry, &top.lk_entry_o[0], sizeof out.lk_entry);
 
     out.dbg_valid = top.dbg_valid_o;
     out.dbg_pair = top.dbg_pair_o;

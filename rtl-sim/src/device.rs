@@ -11,11 +11,11 @@ use crate::ffi::{self, Inputs, Outputs, Verilated};
 use crate::milestone::{Milestones, Watch};
 use crate::mmio::{self, Mmio, Piece};
 use crate::pcie::Traffic;
+use crate::wave::Waves;
 use core::ops::Range;
 use esnic_abi::{BAR0_BYTES, BAR4_BYTES, Bar, Device, FunctionConfig, Host, Params};
 use fastrand::Rng;
-use std::ffi::CString;
-use std::fs::File;
+use std::collections::VecDeque;
 use std::path::Path;
 use zeroize::Zeroize;
 
@@ -44,11 +44,15 @@ pub struct Issued {
     pub opcode_byte: u8,
 }
 
-/// A waveform that was asked for.
-struct Wave {
-    path: CString,
-    cycles: Range<u64>,
-    open: bool,
+/// What the datapath finds at its lookup port, which this bridge works in place of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// Clock cycle in which it was asked for.
+    pub cycle: u64,
+    /// The SA slot.
+    pub index: u32,
+    /// `lk_entry_o`, lowest bits first.
+    pub entry: [u32; 22],
 }
 
 /// The device in SystemVerilog, compiled, on a [`Bus`].
@@ -83,8 +87,10 @@ pub struct RtlDevice {
     hung: bool,
     /// Commands issued, while somebody wants to know.
     issued: Option<Vec<Issued>>,
-    wave: Option<Wave>,
-    traced: u64,
+    /// Lookups to do, one a cycle, and those that are done.
+    to_look_up: VecDeque<u32>,
+    looked_up: Vec<Lookup>,
+    waves: Waves,
 }
 
 impl RtlDevice {
@@ -121,8 +127,9 @@ impl RtlDevice {
             lively_until: 0,
             hung: false,
             issued: None,
-            wave: None,
-            traced: 0,
+            to_look_up: VecDeque::new(),
+            looked_up: Vec::new(),
+            waves: Waves::from_env(build.name()),
         };
         device.checks.silent_since = Some(0);
         for _ in 0..RESET_CYCLES {
@@ -198,6 +205,16 @@ impl RtlDevice {
         self.watch.last()
     }
 
+    /// Asks the lookup port for an SA slot in one of the next cycles, as a datapath would.
+    pub fn look_up(&mut self, index: u32) {
+        self.to_look_up.push_back(index);
+    }
+
+    /// What lookups found since the last call, in order.
+    pub fn take_lookups(&mut self) -> Vec<Lookup> {
+        core::mem::take(&mut self.looked_up)
+    }
+
     /// Starts or stops recording what is issued; starting forgets what was recorded.
     pub fn log_issued(&mut self, on: bool) {
         self.issued = on.then(Vec::new);
@@ -213,30 +230,19 @@ impl RtlDevice {
     /// # Errors
     /// If this crate was compiled without its feature `trace`, or the file cannot be written.
     pub fn trace(&mut self, path: &Path, cycles: Range<u64>) -> Result<(), RtlError> {
-        if !cfg!(feature = "trace") {
-            return Err(RtlError::NoTrace);
-        }
-        // Tried now, because the library that writes waveforms does not say what is wrong.
-        let refused = |source| RtlError::TraceFile { path: path.to_owned(), source };
-        File::create(path).map_err(refused)?;
-        let path = CString::new(path.as_os_str().as_encoded_bytes())
-            .map_err(|error| refused(error.into()))?;
-        self.model.trace_close();
-        self.traced = 0;
-        self.wave = Some(Wave { path, cycles, open: false });
-        Ok(())
+        self.waves.ask(&mut self.model, path, cycles)
     }
 
     /// Cycles that the waveform has so far.
     #[must_use]
     pub fn traced(&self) -> u64 {
-        self.traced
+        self.waves.traced()
     }
 
     /// One clock cycle.
     fn cycle(&mut self, mut host: Option<&mut dyn Host>) {
-        if self.wave.is_some() {
-            self.turn_wave();
+        if self.waves.wanted() {
+            self.waves.turn(&mut self.model, self.now);
         }
         let mut cycle = Cycle {
             now: self.now,
@@ -246,6 +252,7 @@ impl RtlDevice {
             traffic: &mut self.traffic,
         };
         let (pins, seen) = (&mut self.pins, &mut self.seen);
+        let asked = pins.lk_index;
         if pins.rst_n != 0 {
             self.mmio.drive(&mut cycle, pins);
             // Each call takes the host in turn; the types want that spelled out.
@@ -261,6 +268,9 @@ impl RtlDevice {
             }
             let held = stalled(cycle.rng, cycle.bus.stalls.message) || !cycle.moves();
             pins.msix_ready = (host.is_some() && !held).into();
+            let index = self.to_look_up.pop_front();
+            pins.lk_valid = index.is_some().into();
+            pins.lk_index = index.unwrap_or(0);
         }
 
         pins.dbg_hold = (cycle.faults.stuck != Stuck::No).into();
@@ -285,8 +295,12 @@ impl RtlDevice {
             host.interrupt(seen.msix_vector.into());
         }
         if let Err(what) = verdict {
-            self.model.trace_close();
             panic!("RTL build `{}`, seed {}, cycle {}: {what}", self.name, self.bus.seed, self.now);
+        }
+        // An answer is there one cycle later, always.
+        if seen.lk_valid != 0 {
+            let (cycle, entry) = (self.now - 1, seen.lk_entry);
+            self.looked_up.push(Lookup { cycle, index: asked, entry });
         }
         if seen.dbg_valid != 0
             && let Some(issued) = &mut self.issued
@@ -348,18 +362,6 @@ impl RtlDevice {
         let room = self.bar_bytes(bar).saturating_sub(offset);
         usize::try_from(room).map_or(len, |room| room.min(len))
     }
-
-    /// Opens the waveform when its first cycle comes, and closes it after its last.
-    fn turn_wave(&mut self) {
-        let Some(wave) = &mut self.wave else { return };
-        if wave.open && !wave.cycles.contains(&self.now) {
-            self.model.trace_close();
-            self.wave = None;
-        } else if !wave.open && wave.cycles.contains(&self.now) {
-            wave.open = self.model.trace_open(&wave.path);
-        }
-        self.traced += u64::from(self.wave.as_ref().is_some_and(|wave| wave.open));
-    }
 }
 
 /// Whether anything is offered on any port.
@@ -382,6 +384,7 @@ pub fn builds() -> impl Iterator<Item = (&'static str, Params)> {
 impl Drop for RtlDevice {
     /// What the pins carried last may have been a key.
     fn drop(&mut self) {
+        self.waves.close(&mut self.model);
         self.pins.s_wdata.zeroize();
         self.pins.m_rdata.zeroize();
     }

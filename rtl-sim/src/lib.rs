@@ -28,9 +28,10 @@ mod ffi;
 mod milestone;
 mod mmio;
 mod pcie;
+mod wave;
 
 pub use bus::{Bus, Faults, Stalls, Stuck, Trigger};
-pub use device::{Issued, RtlDevice, builds};
+pub use device::{Issued, Lookup, RtlDevice, builds};
 pub use error::RtlError;
 pub use milestone::Milestones;
 pub use pcie::{Packets, Traffic};

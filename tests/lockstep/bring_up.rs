@@ -12,7 +12,7 @@ use esnic_abi::regs::{Global, MsixTable, QueuePair, global, queue_pair};
 use esnic_abi::{Bar, Device, DeviceState, FunctionConfig, Params, QpState};
 use esnic_rtl::RtlDevice;
 use fastrand::Rng;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// Places for records; the last one is refused to both devices.
@@ -52,9 +52,13 @@ impl Lock {
             requests_before: Requests::default(),
             zero: (0, u64::MAX),
             starved: false,
+            lookups: VecDeque::new(),
+            fates: HashMap::new(),
+            blind: false,
+            lives: 0,
             mood: Mood::default(),
             timers: false,
-            upsets: [0; 5],
+            upsets: [0; 6],
             seen: HashSet::new(),
             last_update4: 0,
             random,
@@ -79,6 +83,7 @@ impl Lock {
         self.zero = (0, u64::MAX);
         self.starved = false;
         self.epoch = 0;
+        self.fates.clear();
     }
 
     /// Lets both scrub. Once READY reads, nothing of before may come any more (R20).
@@ -134,6 +139,15 @@ impl Lock {
         self.store32(Global::CONTROL.address(0), global::CONTROL::RUN.mask());
         self.configure(ALL_ON);
         self.model.configure(ALL_ON);
+    }
+
+    /// Masks the vectors whose bits are set, and no other.
+    pub fn mask_vectors(&mut self, mask: u32) {
+        for vector in 0..=u32::from(self.params.queue_pairs) {
+            let masked = (mask >> (vector % 32)) & 1;
+            let place = MsixTable::MSG_CTRL.address(vector);
+            self.store(Bar::Msix, place, &masked.to_le_bytes());
+        }
     }
 
     /// RUNNING to READY, all pairs being DISABLED, and back as another instance. READY takes no

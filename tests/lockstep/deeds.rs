@@ -24,6 +24,7 @@ impl Lock {
             self.make_noise(n);
         }
         let cycles = self.random.u32(1..=mood.pause);
+        self.look_up();
         self.step(cycles);
         for n in 0..self.pairs.len() {
             if self.pairs[n].enabled && self.random.u8(..100) >= mood.lazy {
@@ -209,7 +210,9 @@ impl Lock {
         let mut allowed = vec![self.model_line(at)];
         let mut rtl = [0; 64];
         self.rtl.read(Bar::Table, at, &mut rtl);
+        self.lookups.extend(self.rtl.take_lookups());
         for issued in self.rtl.take_issued() {
+            self.judge_lookups(issued.cycle);
             self.execute(issued);
             allowed.push(self.model_line(at));
         }
@@ -237,7 +240,10 @@ impl Lock {
             1 => random.u32(1..=most),
             _ => random.u32(most.min(5)..=most),
         };
-        let (sq_log2, cq_log2) = (log2(&mut self.random), log2(&mut self.random));
+        let (sq_log2, mut cq_log2) = (log2(&mut self.random), log2(&mut self.random));
+        if self.mood.greedy {
+            cq_log2 = cq_log2.min(4);
+        }
         let shape = Shape::of(sq_log2, cq_log2);
         let step = 2 << sq_log2.max(cq_log2);
         match self.random.u8(..4) {

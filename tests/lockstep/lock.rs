@@ -10,15 +10,16 @@
 use crate::common::pair::Path;
 use crate::common::program::Board;
 use crate::log::{Log, Note};
+use crate::lookup::Fate;
 use crate::memory::{Event, Memory, Requests, Side, Use};
 use crate::pair::{Entry, Pair, Sent};
 use crate::program::Mood;
 use esnic_abi::regs::{Doorbell, Global, QueuePair};
 use esnic_abi::{Bar, Device, FunctionConfig, Opcode, Params};
 use esnic_model::Model;
-use esnic_rtl::{Bus, Issued, RtlDevice};
+use esnic_rtl::{Bus, Issued, Lookup, RtlDevice};
 use fastrand::Rng;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Cycles in which a device that has work must do some of it. A rough bus needs thousands.
 pub const PATIENCE: u64 = 400_000;
@@ -62,12 +63,19 @@ pub struct Lock {
     pub zero: (u64, u64),
     /// Some pair had more commands than its completion ring has entries, since the last reset.
     pub starved: bool,
+    /// Lookups that are not judged yet, and what became of each slot.
+    pub lookups: VecDeque<Lookup>,
+    pub fates: HashMap<u32, Fate>,
+    /// A reset is under way: entries vanish at a time of its own.
+    pub blind: bool,
+    /// Lives so far.
+    pub lives: u64,
     /// How the host behaves now.
     pub mood: Mood,
     /// COALESCE may have a time.
     pub timers: bool,
-    /// How many stops, bad doorbells, read errors, write errors and resets there were.
-    pub upsets: [u64; 5],
+    /// How many stops, bad doorbells, read errors, write errors, resets and bad read-backs there were.
+    pub upsets: [u64; 6],
     /// Which ends commands came to: by which path, opcode, status.
     pub seen: HashSet<(Path, u8, u8)>,
     /// When an UPDATE4 was issued last.
@@ -149,9 +157,12 @@ impl Lock {
 
     /// Lets the model execute what the RTL issued, then looks at what the RTL did to the host.
     pub fn follow(&mut self) {
+        self.lookups.extend(self.rtl.take_lookups());
         for issued in self.rtl.take_issued() {
+            self.judge_lookups(issued.cycle);
             self.execute(issued);
         }
+        self.judge_lookups(u64::MAX);
         for event in std::mem::take(&mut self.memory.events) {
             self.observe(event);
         }
@@ -227,6 +238,7 @@ impl Lock {
         let pair = &mut self.pairs[n];
         pair.model_seen = pair.model_seen.wrapping_add(1);
         pair.issue(sent, entry.verdict);
+        self.note_fate(&issued, &sent, entry.verdict);
         self.done += 1;
     }
 
@@ -357,6 +369,7 @@ impl Lock {
         if let Some(index) = out.sent.claimed {
             self.board.release(index);
         }
+        self.settle_fate(&out.sent, entry.verdict);
         self.learn(&out.sent, entry.verdict);
     }
 

@@ -14,10 +14,12 @@ mod bring_up;
 mod deeds;
 mod lock;
 mod log;
+mod lookup;
 mod memory;
 mod pair;
 mod program;
 mod quiet;
+mod read_back;
 mod upset;
 
 use common::pair::Path;
@@ -80,8 +82,9 @@ fn small() -> Params {
     }
 }
 
-fn mood(random: &mut Rng) -> Mood {
-    let hot = random.u8(..4) == 0;
+/// The mood of the n-th life.
+fn mood(random: &mut Rng, n: u64) -> Mood {
+    let hot = n % 4 == 1;
     if hot {
         let (burst, pause, direct) = (128, 100, random.choice([0, 5]).unwrap_or(0));
         return Mood { burst, pause, direct, spoilt: 2, noise: 5, hot, ..Mood::default() };
@@ -93,7 +96,7 @@ fn mood(random: &mut Rng) -> Mood {
         spoilt: random.choice([0, 6, 6, 30]).unwrap_or(6),
         lazy: random.choice([0, 20, 90]).unwrap_or(0),
         noise: random.choice([0, 20, 300]).unwrap_or(0),
-        greedy: random.u8(..4) == 0,
+        greedy: n % 4 == 3,
         hot,
     }
 }
@@ -158,7 +161,8 @@ fn assert_rich(lock: &mut Lock, plan: Plan) {
 
 /// Pairs of some shapes on a bus of some kind, until they have done some work.
 fn life(lock: &mut Lock, ops: u64, upsets: u16) {
-    lock.mood = mood(&mut lock.random);
+    lock.mood = mood(&mut lock.random, lock.lives);
+    lock.lives += 1;
     if !FEATURES::DIRECT.is_set(lock.params.features) {
         lock.mood.direct = 0;
     }
@@ -170,6 +174,9 @@ fn life(lock: &mut Lock, ops: u64, upsets: u16) {
         let shape = lock.shape();
         lock.open(n, shape);
     }
+    // What fires while its vector is masked is sent when that ends (R4). A stop would disarm it first.
+    let mask = if upsets == 0 { lock.random.u32(..) & lock.random.u32(..) } else { 0 };
+    lock.mask_vectors(mask);
     let end = lock.rtl.cycles() + LIFE;
     let most = if upsets == 0 { 5_000 } else { 3_000 };
     let enough = ops.min(lock.done + lock.random.u64(500..most));
@@ -182,6 +189,11 @@ fn life(lock: &mut Lock, ops: u64, upsets: u16) {
     }
     lock.quiesce();
     lock.compare();
+    if mask != 0 {
+        lock.mask_vectors(0);
+        lock.settle();
+        lock.compare();
+    }
     let some: Vec<u32> = lock.board.hints.iter().map(|hint| hint.index).take(64).collect();
     lock.compare_rows(some.into_iter());
     for n in 0..lock.pairs.len() {

@@ -166,6 +166,12 @@ impl Lock {
         if pad != 0 {
             self.put(n, Cmd::nop(), false, None, None);
         }
+        if let Some(index) = claimed.filter(|_| self.random.u8(..4) == 0) {
+            // What DELETE finds staged for its slot is gone for whoever stages there next.
+            let at = 4 * self.random.u64(4..32);
+            let junk = self.random.u32(1..).to_le_bytes();
+            self.store_slot(index, at, &junk);
+        }
         let half = cmd.is_add() && spoil && self.random.u8(..4) == 0 && need == 2;
         if half {
             // Only the first half, and then something that is no second one.
@@ -286,14 +292,17 @@ impl Lock {
         let (place, entry) = pair.direct_entry(pair.knocks, index, cookie, epoch);
         pair.knocks = pair.knocks.wrapping_add(1);
         let at = Doorbell::DIRECT.address(n as u32) + 8 * u64::from(place);
-        if self.random.u8(..64) == 0 {
-            // One of another epoch is dropped, and its place is still free (2.3).
-            let past = entry ^ 1 << self.random.u32(24..31);
+        let past = self.random.u8(..64) == 0;
+        if past {
+            // One of another epoch is dropped, and its place is still free (2.3). Its cookie is nobody's.
+            let stranger = u64::from(self.random.u32(1..1 << 31)) << 32;
+            let past = (entry ^ 1 << self.random.u32(24..31)) ^ stranger;
             self.store(Bar::Registers, at, &past.to_le_bytes());
         }
         let bytes = entry.to_le_bytes();
         match self.random.u8(..4) {
-            0 => {
+            // Else the claim of the stranger would count once the target is there.
+            choice if past || choice == 0 => {
                 self.rtl.write(Bar::Registers, at + 4, &bytes[4..]);
                 self.rtl.write(Bar::Registers, at, &bytes[..4]);
             }

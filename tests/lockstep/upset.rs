@@ -21,7 +21,7 @@ impl Lock {
     pub fn upset(&mut self, n: usize) {
         // Each kind has its turn; only where it hits is random.
         let turn: u64 = self.upsets.iter().sum();
-        let kind = [0, 4, 1, 0, 2, 0, 3][turn as usize % 7];
+        let kind = [0, 4, 1, 5, 0, 2, 5, 0, 3][turn as usize % 9];
         self.upsets[kind] += 1;
         match kind {
             0 => {
@@ -35,6 +35,7 @@ impl Lock {
             1 => self.bad_doorbell(n),
             2 => self.read_error(n),
             3 => self.write_error(n),
+            5 => self.bad_read_back(n),
             _ => self.reset(),
         }
     }
@@ -270,6 +271,7 @@ impl Lock {
     fn reset(&mut self) {
         let flr = self.random.bool();
         self.log.push(Note::Deed("reset; by FLR", flr.into()));
+        self.blind = true;
         if flr {
             self.rtl.reset();
         } else {
@@ -292,6 +294,7 @@ impl Lock {
             self.model.write(Bar::Registers, Global::CONTROL.address(0), &soft);
         }
         self.forget();
+        self.blind = false;
         self.scrub_model();
         self.compare();
         self.compare_table();
