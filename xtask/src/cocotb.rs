@@ -4,8 +4,8 @@
 //! The tests are in `rtl-sim/cocotb`, and `run.py` there builds and runs them. This finds or installs
 //! what that needs: Python with venv, the pinned packages in an environment of their own, Verilator.
 
-use crate::process::{root, run as run_command, version};
-use crate::python::{debian, environment, has_module, install, may_install, target};
+use crate::process::{root, run as run_command, target, version};
+use crate::python::{debian, environment, has_module, install, may_install};
 use crate::{Failure, Outcome};
 use std::ffi::OsString;
 use std::path::Path;

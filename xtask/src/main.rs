@@ -6,12 +6,16 @@
 mod abi;
 mod ci;
 mod cocotb;
+mod coverage;
 mod figures;
+mod mutants;
 mod process;
 mod python;
+mod rtl;
 mod setup;
 mod test;
 mod verilator;
+mod waves;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -74,6 +78,24 @@ const TASKS: &[Task] = &[
         arguments: "[--waves] [TEST…]",
         about: "drive the RTL's AXI edges with cocotb; all tests, or those named",
         run: cocotb::run,
+    },
+    Task {
+        name: "rtl-mutants",
+        arguments: "[--list | --some N | NAME…]",
+        about: "is a wrong line in the RTL caught by a test? all mutants, or those named",
+        run: mutants::run,
+    },
+    Task {
+        name: "rtl-coverage",
+        arguments: "",
+        about: "which lines of the RTL do the tests run? holes need a reason in rtl-sim/coverage.txt",
+        run: coverage::run,
+    },
+    Task {
+        name: "rtl-waves",
+        arguments: "BINARY TEST",
+        about: "run a failing test of the RTL again, and leave its seed, log and last cycles",
+        run: waves::run,
     },
     Task {
         name: "ci",

@@ -2,16 +2,11 @@
 //! Tools that come from PyPI: each set in an environment of its own with exactly the packages that a list
 //! pins with their hashes. Where Debian has to help, root installs and others are told what to install.
 
-use crate::process::{root, run as run_command, shown, version};
+use crate::process::{run as run_command, shown, version};
 use crate::{Failure, Outcome};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-/// Cargo's target directory.
-pub(crate) fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
-}
 
 /// Makes sure of an environment in `venv` with exactly the packages that `list` pins; gives its Python.
 ///

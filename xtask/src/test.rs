@@ -5,7 +5,7 @@
 //! last thing printed, is what a reader looks for.
 
 use crate::process::{cargo, run as run_command, shown};
-use crate::{Failure, Outcome, setup};
+use crate::{Failure, Outcome, setup, waves};
 use std::process::Stdio;
 
 /// Runs setup, doc tests and all other tests. Arguments select among the latter.
@@ -23,12 +23,18 @@ pub(crate) fn run(args: &[String]) -> Outcome {
         // With the RTL in the command, so that its tests can drive it.
         nextest.args(["--workspace", "--features", "esnic/rtl"]);
     }
-    if std::env::var_os("CI").is_some() {
-        nextest.args(["--profile", "ci"]);
-    }
+    let profile = if std::env::var_os("CI").is_some() { "ci" } else { "default" };
+    nextest.args(["--profile", profile]);
     nextest.args(args);
+    // A report of an earlier run would name failures of that one.
+    let report = waves::report(profile);
+    let _ = std::fs::remove_file(&report);
+    let outcome = run_command(nextest);
+    if outcome.is_err() {
+        waves::after(&report);
+    }
     // Failing doc tests do not hide what nextest has to say.
-    run_command(nextest).and(docs)
+    outcome.and(docs)
 }
 
 /// Runs the doc tests, shows their output only if one fails, and says how many there were.
