@@ -8,6 +8,7 @@ mod ci;
 mod cocotb;
 mod figures;
 mod process;
+mod python;
 mod setup;
 mod test;
 mod verilator;
