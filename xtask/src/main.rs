@@ -7,6 +7,7 @@ mod abi;
 mod ci;
 mod cocotb;
 mod figures;
+mod lint;
 mod process;
 mod python;
 mod setup;
@@ -62,6 +63,12 @@ const TASKS: &[Task] = &[
         arguments: "[--check]",
         about: "print the SystemVerilog package and the register manual from the layout",
         run: abi::run,
+    },
+    Task {
+        name: "rtl-lint",
+        arguments: "",
+        about: "lint the RTL with Verilator, in several builds, and with Verible",
+        run: lint::run,
     },
     Task {
         name: "rtl-figures",
