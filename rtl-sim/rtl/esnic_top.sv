@@ -132,6 +132,30 @@ module esnic_top
   localparam logic [1:0] BurstIncr = 2'b01;
   localparam logic [2:0] Size64 = 3'd6;
 
+  // ---- Parameters ---------------------------------------------------------------------------------
+
+  // What cannot be built is refused with a sentence, before anybody wonders about widths.
+  if (SaCapacity < 2 || SaCapacity > 1 << SaW || !$onehot(SaCapacity)) begin : gen_bad_sa_capacity
+    $fatal(1, "SaCapacity must be a power of two from 2 to 2^20");
+  end
+  if (QueuePairs < 1 || QueuePairs > 1 << PairW) begin : gen_bad_queue_pairs
+    $fatal(1, "QueuePairs must be from 1 to 64");
+  end
+  if (DirectLog2 > 6) begin : gen_bad_direct_log2
+    $fatal(1, "DirectLog2 must be from 0 to 6");
+  end
+  if (StageLog2 > $clog2(SaCapacity)) begin : gen_bad_stage_log2
+    $fatal(1, "StageLog2 must be from 0 to log2 of SaCapacity");
+  end
+  if (InFlight < FetchSlots || !$onehot(InFlight)) begin : gen_bad_in_flight
+    $fatal(1, "InFlight must be a power of two, 8 or more");
+  end
+  if (Tags < 2 || Tags > 64 || !$onehot(Tags)) begin : gen_bad_tags
+    $fatal(1, "Tags must be a power of two from 2 to 64");
+  end
+
+  // ---- The edge -----------------------------------------------------------------------------------
+
   assign m_axi_awsize = Size64;
   assign m_axi_awburst = BurstIncr;
   assign m_axi_arsize = Size64;

@@ -26,7 +26,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "rtl-lint",
-        promise: "neither Verilator nor Verible finds fault with the RTL",
+        promise: "linters find nothing in the RTL, and it refuses parameters out of range",
         run: || lint::run(&[]),
     },
     Step { name: "clippy", promise: "no lint warns, and Cargo.lock is current", run: clippy },

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `cargo xtask rtl-lint`: what two linters say about the RTL, which is to be nothing.
+//! `cargo xtask rtl-lint`: what two linters say about the RTL, which is to be nothing; and what the RTL says
+//! to a build that cannot be.
 //!
 //! Verilator elaborates: it finds what is wrong with widths, drivers and parameters, and so looks at several
 //! builds. Verible reads file by file and knows the style. Waivers and their reasons are in `rtl-sim/lint`.
@@ -44,7 +45,28 @@ const BUILDS: &[Build] = &[
     },
 ];
 
-/// Runs both linters.
+/// Parameters beyond an end of their range, or between two values of it; and the sentence that refuses them.
+const REFUSED: &[(&str, &str)] = &[
+    ("SaCapacity=0", SA_CAPACITY),
+    ("SaCapacity=1", SA_CAPACITY),
+    ("SaCapacity=3000", SA_CAPACITY),
+    ("SaCapacity=2097152", SA_CAPACITY),
+    ("QueuePairs=0", QUEUE_PAIRS),
+    ("QueuePairs=65", QUEUE_PAIRS),
+    ("DirectLog2=7", "DirectLog2 must be from 0 to 6"),
+    ("StageLog2=13", "StageLog2 must be from 0 to log2 of SaCapacity"),
+    ("InFlight=4", IN_FLIGHT),
+    ("InFlight=100", IN_FLIGHT),
+    ("Tags=1", TAGS),
+    ("Tags=3", TAGS),
+    ("Tags=128", TAGS),
+];
+const SA_CAPACITY: &str = "SaCapacity must be a power of two from 2 to 2^20";
+const QUEUE_PAIRS: &str = "QueuePairs must be from 1 to 64";
+const IN_FLIGHT: &str = "InFlight must be a power of two, 8 or more";
+const TAGS: &str = "Tags must be a power of two from 2 to 64";
+
+/// Runs both linters, and tries what is to be refused.
 pub(crate) fn run(args: &[String]) -> Outcome {
     if let Some(arg) = args.first() {
         return Err(Failure::Usage(format!("rtl-lint takes no `{arg}`")));
@@ -53,6 +75,10 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     for build in BUILDS {
         println!("rtl-lint: Verilator, {}", build.name);
         run_command(elaborate(build.arguments)?)?;
+    }
+    println!("rtl-lint: Verilator, {} builds that are to be refused", REFUSED.len());
+    for &(parameter, sentence) in REFUSED {
+        refused(parameter, sentence)?;
     }
     println!("rtl-lint: Verible, {} files", sources.len());
     verible(&sources)
@@ -88,6 +114,24 @@ fn elaborate(arguments: &[&str]) -> Result<Command, Failure> {
         .args(arguments)
         .args(["-F", "rtl-sim/rtl/esnic.f"]);
     Ok(command)
+}
+
+/// Makes sure that a build is refused, and for the reason that counts.
+fn refused(parameter: &str, sentence: &str) -> Outcome {
+    let mut command = elaborate(&[&format!("-G{parameter}")])?;
+    let shown = shown(&command);
+    let output = command
+        .output()
+        .map_err(|error| Failure::Work(format!("cannot start `{shown}`: {error}")))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        return Err(Failure::Work(format!("{parameter} is not refused: `{shown}`")));
+    }
+    if !said.contains(sentence) {
+        eprint!("{said}");
+        return Err(Failure::Work(format!("{parameter} is refused without \"{sentence}\"")));
+    }
+    Ok(())
 }
 
 /// Verible's look at every file.

@@ -67,7 +67,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "rtl-lint",
         arguments: "",
-        about: "lint the RTL with Verilator, in several builds, and with Verible",
+        about: "lint the RTL with Verilator and Verible, and try parameters out of range",
         run: lint::run,
     },
     Task {
