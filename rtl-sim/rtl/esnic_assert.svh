@@ -46,6 +46,6 @@
 `define ESNIC_ASSERT(name, prop)
 `define ESNIC_ASSERT_STABLE(name, valid, ready, data)
 `define ESNIC_ASSERT_NEXT(name, pre, prop)
-`endif
+`endif  // SYNTHESIS
 
-`endif
+`endif  // ESNIC_ASSERT_SVH

@@ -103,7 +103,8 @@ module esnic_check
   logic gmac, aes128, aes192, alg_ok, icv_ok, esp, ah, udp, v4, esn, lo_valid, key_ok, enums_ok;
 
   assign alg_ok = add.algorithm inside {ALGORITHM_AES_GCM_128, ALGORITHM_AES_GCM_192,
-      ALGORITHM_AES_GCM_256, ALGORITHM_AES_GMAC_128, ALGORITHM_AES_GMAC_192, ALGORITHM_AES_GMAC_256};
+      ALGORITHM_AES_GCM_256, ALGORITHM_AES_GMAC_128, ALGORITHM_AES_GMAC_192,
+      ALGORITHM_AES_GMAC_256};
   assign gmac = add.algorithm >= ALGORITHM_AES_GMAC_128;
   assign aes128 = add.algorithm inside {ALGORITHM_AES_GCM_128, ALGORITHM_AES_GMAC_128};
   assign aes192 = add.algorithm inside {ALGORITHM_AES_GCM_192, ALGORITHM_AES_GMAC_192};
@@ -186,7 +187,8 @@ module esnic_check
         straps_i.features[(add.mode == MODE_TUNNEL) ? GLOBAL_FEATURES_TUNNEL_LSB
                                            : GLOBAL_FEATURES_TRANSPORT_LSB] &&
         straps_i.features[v4 ? GLOBAL_FEATURES_IPV4_LSB : GLOBAL_FEATURES_IPV6_LSB] &&
-        (!esn || straps_i.features[GLOBAL_FEATURES_ESN_LSB]) && add.replay_window <= straps_i.max_window;
+        (!esn || straps_i.features[GLOBAL_FEATURES_ESN_LSB]) &&
+        add.replay_window <= straps_i.max_window;
     unique case (header.opcode)
       8'(OPCODE_ADD): offered = add_offered;
       8'(OPCODE_QUERY): offered = !record || straps_i.features[GLOBAL_FEATURES_RECORD_LSB];

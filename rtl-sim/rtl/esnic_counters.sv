@@ -61,8 +61,8 @@ module esnic_counters
             64'd1;
       end
       if (events_i.bypass_capture) begin
-        count_q[COUNTERS_BYPASS_CAPTURE_OFFSET[7:3]] <= count_q[COUNTERS_BYPASS_CAPTURE_OFFSET[7:3]] +
-            64'd1;
+        count_q[COUNTERS_BYPASS_CAPTURE_OFFSET[7:3]] <=
+            count_q[COUNTERS_BYPASS_CAPTURE_OFFSET[7:3]] + 64'd1;
       end
       if (events_i.bypass_exec) begin
         count_q[COUNTERS_BYPASS_EXEC_OFFSET[7:3]] <= count_q[COUNTERS_BYPASS_EXEC_OFFSET[7:3]] +

@@ -71,8 +71,8 @@ module esnic_cq_write
   localparam int unsigned IdxW = (QueuePairs > 1) ? $clog2(QueuePairs) : 1;
   logic             open_d, open_q;
   logic [31:0]      first_d, first_q;    // ring index of its first entry
-  logic [3:0][127:0] data_q;
-  logic [3:0]       lanes_d, lanes_q;
+  logic [LineEntries-1:0][127:0] data_q;
+  logic [LineEntries-1:0] lanes_d, lanes_q;
   group_t           group_d, group_q;
   logic [3:0]       line_log2, in_log2;
   logic             same, full, flush, drop, move, gone;

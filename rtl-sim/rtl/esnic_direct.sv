@@ -23,7 +23,7 @@ module esnic_direct
 
   input  logic [QueuePairs-1:0]        start_i,     // the pair was enabled: its ring is cleared
   input  logic [QueuePairs-1:0]        settled_i,   // not DISABLED
-  input  logic [QueuePairs-1:0]        may_take_i,  // ENABLED, with a credit that nobody else spends now
+  input  logic [QueuePairs-1:0]        may_take_i,  // ENABLED, with a credit nobody else spends
   output logic [QueuePairs-1:0]        ready_o,     // an entry waits
   output logic [QueuePairs-1:0][31:0]  head_o,
 

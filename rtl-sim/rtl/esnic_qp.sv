@@ -31,9 +31,9 @@ module esnic_qp
   output logic [QueuePairs-1:0]       starts_o,        // ENABLED begins: its direct ring is cleared
   output logic [QueuePairs-1:0]       may_take_o,      // a direct entry may be taken
   output logic [QueuePairs-1:0]       can_fetch_o,
-  output logic [QueuePairs-1:0]       drop_o,          // what was fetched is not executed, nor written
+  output logic [QueuePairs-1:0]       drop_o,          // what was fetched is not run, nor written
   output logic [QueuePairs-1:0]       settled_o,       // not DISABLED
-  output logic [QueuePairs-1:0]       ring_idle_o,     // every ring command has its completion in memory
+  output logic [QueuePairs-1:0]       ring_idle_o,     // every ring command is completed in memory
   output logic [QueuePairs-1:0]       fire_o,          // the pair's vector (R1)
   output logic [QueuePairs-1:0][3:0]  sq_log2_o,
   output logic [QueuePairs-1:0][3:0]  cq_log2_o,
@@ -44,7 +44,7 @@ module esnic_qp
   output logic [QueuePairs-1:0][31:0] cq_tail_o,
   input  pair_t                       sq_pair_i,
   output logic [63:0]                 sq_base_o,       // of sq_pair_i
-  output logic                        bell_o,          // the tail of wr_pair_o's ring is being moved
+  output logic                        bell_o,          // the tail of wr_pair_o's ring is moved now
   output pair_t                       wr_pair_o,
   input  pair_t                       cq_pair_i,
   output logic [63:0]                 cq_base_o,       // of cq_pair_i
@@ -69,7 +69,7 @@ module esnic_qp
   input  pair_t                       read_pair_i,
   input  logic [63:0]                 read_iova_i,
   input  ring_step_t                  step_i,
-  input  group_t                      sent_i,          // completions got their places and are on their way
+  input  group_t                      sent_i,          // completions got places and are under way
   input  group_t                      dropped_i,       // completions were made and dropped
   input  group_t                      answered_i,      // a write of completions was answered
   input  logic                        answered_bad_i,
@@ -219,7 +219,8 @@ module esnic_qp
     {taken, given, made} = '0;
     if (counts) begin
       for (int unsigned q = 0; q < QueuePairs; q++) begin
-        taken[q] = 5'(take_i && 32'(t) == q) + ((fetch_i.valid && 32'(f) == q) ? 5'(fetch_i.slots) : '0);
+        taken[q] = 5'(take_i && 32'(t) == q) +
+                ((fetch_i.valid && 32'(f) == q) ? 5'(fetch_i.slots) : '0);
         given[q] = ((step_i.valid && 32'(s) == q) ? 5'(step_i.credits) : '0) +
                 ((dropped_i.valid && 32'(d) == q) ? 5'(dropped_i.count) : '0);
         made[q] = (sent_i.valid && 32'(n) == q) ? 5'(sent_i.count) : '0;
@@ -421,7 +422,7 @@ module esnic_qp
       end
     end
   end
-`endif
+`endif  // SYNTHESIS
   `ESNIC_ASSERT(OneState_A, (on_q & stopping_q) == '0 && ((on_q | stopping_q) & error_q) == '0)
   // A step is taken back only by the write's own answer; a new write does not go with it.
   `ESNIC_ASSERT(UndoAlone_A, !(write_failed && sent_i.valid))

@@ -78,8 +78,10 @@ module esnic_qp_cfg
     end
   end
 
-  assign sq_base_o = {sq_set[SqHi] ? use_dword[SqHi] : 32'd0, sq_set[SqLo] ? use_dword[SqLo] : 32'd0};
-  assign cq_base_o = {cq_set[CqHi] ? use_dword[CqHi] : 32'd0, cq_set[CqLo] ? use_dword[CqLo] : 32'd0};
+  assign sq_base_o = {sq_set[SqHi] ? use_dword[SqHi] : 32'd0,
+                      sq_set[SqLo] ? use_dword[SqLo] : 32'd0};
+  assign cq_base_o = {cq_set[CqHi] ? use_dword[CqHi] : 32'd0,
+                      cq_set[CqLo] ? use_dword[CqLo] : 32'd0};
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) {set_q, sq_log2_q, cq_log2_q} <= '0;
@@ -105,7 +107,8 @@ module esnic_qp_cfg
   // START is a multiple of twice the larger ring, so that slots and phases begin as at 0 (R6).
   assign span_mask = (32'd2 << ((sq_log2 > cq_log2) ? sq_log2 : cq_log2)) - 32'd1;
   assign start_o = host_dword[Start];
-  assign good_o = sq_log2 != '0 && cq_log2 != '0 && sq_log2 <= ring_log2_i && cq_log2 <= ring_log2_i &&
+  assign good_o = sq_log2 != '0 && cq_log2 != '0 &&
+                  sq_log2 <= ring_log2_i && cq_log2 <= ring_log2_i &&
                   (host_dword[SqLo] & (32'(RING_ALIGN) - 32'd1)) == '0 &&
                   (host_dword[CqLo] & (32'(RING_ALIGN) - 32'd1)) == '0 &&
                   (start_o & span_mask) == '0;

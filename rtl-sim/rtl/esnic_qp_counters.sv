@@ -92,7 +92,8 @@ module esnic_qp_counters
     rd_data_o = '0;
     if (rd_en_i) begin
       unique case ({rd_addr_i[7:3], 3'd0})
-        8'(QUEUE_PAIR_COMMANDS_OFFSET): if (c_used_q[r]) rd_data_o = commands_rd[32*rd_addr_i[2] +: 32];
+        8'(QUEUE_PAIR_COMMANDS_OFFSET):
+          if (c_used_q[r]) rd_data_o = commands_rd[32*rd_addr_i[2] +: 32];
         8'(QUEUE_PAIR_COMPLETIONS_OFFSET):
           if (s_used_q[r]) rd_data_o = completions_rd[32*rd_addr_i[2] +: 32];
         8'(QUEUE_PAIR_ERRORS_OFFSET): if (s_used_q[r]) rd_data_o = errors_rd[32*rd_addr_i[2] +: 32];

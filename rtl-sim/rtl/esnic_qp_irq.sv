@@ -25,7 +25,6 @@ module esnic_qp_irq
   typedef logic [IdxW-1:0] idx_t;
 
   idx_t w;
-  logic [QueuePairs-1:0] armed;
   logic [QueuePairs-1:0][31:0] coalesce;
   assign w = wr_pair_i[IdxW-1:0];
   assign coalesce_o = coalesce[rd_pair_i[IdxW-1:0]];
@@ -40,7 +39,6 @@ module esnic_qp_irq
     logic [31:0] arm_q, coalesce_q;
     logic [23:0] waited_q;
 
-    assign armed[q] = armed_q;
     assign coalesce[q] = coalesce_q;
     assign fire_o[q] = fire;
     assign mine = w == idx_t'(q);
@@ -80,7 +78,7 @@ module esnic_qp_irq
         if (coalesce_we_i && mine) coalesce_q <= wr_data_i;
       end
     end
-  end
 
-  `ESNIC_ASSERT(FiresArmed_A, (fire_o & ~armed) == '0)
+    `ESNIC_ASSERT(FiresArmed_A, !fire || armed_q)
+  end
 endmodule

@@ -11,7 +11,7 @@ module esnic_sa
   import esnic_pkg::*;
 #(
   parameter int unsigned SaCapacity = 4096,
-  localparam int unsigned RowW = $clog2(SaCapacity)
+  localparam int unsigned RowW = (SaCapacity > 1) ? $clog2(SaCapacity) : 1
 ) (
   input  logic        clk_i,
   input  logic        rst_ni,

@@ -113,7 +113,7 @@ module esnic_sched
   // ---- Decode: the front of the rings -------------------------------------------------------------
 
   localparam int unsigned IdxW = (QueuePairs > 1) ? $clog2(QueuePairs) : 1;
-  logic [QueuePairs-1:0] swallow_q;   // the next slot may be the half of an ADD that was answered (R14)
+  logic [QueuePairs-1:0] swallow_q;   // the next slot may be the half of an answered ADD (R14)
   logic [QueuePairs-1:0] fence_q;     // a FENCE was taken: nothing follows until the ring is idle
   logic ring_add, ring_second, ring_fence, fence_wait, idle_now;
   logic hold_drop, front_drop, front_again, front_swallow, front_hold, ring_cmd, ring_other;
@@ -402,8 +402,8 @@ module esnic_sched
       {pending_q, records_q} <= {pending_d, records_d};
       pkt_q <= {pkt_valid_i, pkt_index_i, pkt_generation_i, pkt_commit_i, pkt_number_i};
       verify_waited_q <= verify_valid_i && !verify_ready_o && !clear_i;
-      add_verify_q <= {add_verify_q[0],
-                       verify_ready_o && beat_o.kind == OpVerify && beat_o.opcode == 5'(OPCODE_ADD)};
+      add_verify_q <= {add_verify_q[0], verify_ready_o && beat_o.kind == OpVerify &&
+                                        beat_o.opcode == 5'(OPCODE_ADD)};
     end
   end
 

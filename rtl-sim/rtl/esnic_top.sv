@@ -10,7 +10,7 @@ module esnic_top
   parameter int unsigned QueuePairs = 8,     // 1 to 64
   parameter int unsigned DirectLog2 = 6,     // direct doorbell ring: 0 to 6
   parameter int unsigned StageLog2 = 6,      // stage buffers: at most one per SA slot
-  parameter int unsigned InFlight = 256,     // slots that are read and not executed: a power of two, 8 or more
+  parameter int unsigned InFlight = 256,     // slots read but not executed: a power of two, from 8
   parameter int unsigned Tags = 32           // reads in flight: a power of two, 2 to 64
 ) (
   input  logic         clk_i,
@@ -95,7 +95,7 @@ module esnic_top
   // Lookup by the datapath: never waits, the entry comes one cycle later.
   input  logic         lk_valid_i,
   input  logic [19:0]  lk_index_i,
-  output logic         lk_gnt,
+  output logic         lk_gnt_o,
   output logic         lk_valid_o,
   output logic [697:0] lk_entry_o,          // {live, configuration row}
 
@@ -119,7 +119,7 @@ module esnic_top
   // Validation: makes the device fail on purpose, so that what it then does can be tested. Tie to 0.
   input  logic         dbg_hold_i,          // no command is taken any more
   input  logic [1:0]   dbg_flip_add_i,      // the next row that an ADD stores differs in these bits
-  input  logic [1:0]   dbg_flip_delete_i,   // ... a DELETE; one bit fails parity, two only the read-back
+  input  logic [1:0]   dbg_flip_delete_i,   // ... a DELETE; one bit fails parity, two the read-back
   output logic [1:0]   dbg_flipped_o,       // it did: DELETE, ADD
   input  logic [3:0]   dbg_fatal_i,         // FATAL for these causes
   input  logic [31:0]  dbg_fatal_info_i
@@ -132,11 +132,35 @@ module esnic_top
   localparam logic [1:0] BurstIncr = 2'b01;
   localparam logic [2:0] Size64 = 3'd6;
 
+  // ---- Parameters ---------------------------------------------------------------------------------
+
+  // What cannot be built is refused with a sentence, before anybody wonders about widths.
+  if (SaCapacity < 2 || SaCapacity > 1 << SaW || !$onehot(SaCapacity)) begin : gen_bad_sa_capacity
+    $fatal(1, "SaCapacity must be a power of two from 2 to 2^20");
+  end
+  if (QueuePairs < 1 || QueuePairs > 1 << PairW) begin : gen_bad_queue_pairs
+    $fatal(1, "QueuePairs must be from 1 to 64");
+  end
+  if (DirectLog2 > 6) begin : gen_bad_direct_log2
+    $fatal(1, "DirectLog2 must be from 0 to 6");
+  end
+  if (StageLog2 > $clog2(SaCapacity)) begin : gen_bad_stage_log2
+    $fatal(1, "StageLog2 must be from 0 to log2 of SaCapacity");
+  end
+  if (InFlight < FetchSlots || !$onehot(InFlight)) begin : gen_bad_in_flight
+    $fatal(1, "InFlight must be a power of two, 8 or more");
+  end
+  if (Tags < 2 || Tags > 64 || !$onehot(Tags)) begin : gen_bad_tags
+    $fatal(1, "Tags must be a power of two from 2 to 64");
+  end
+
+  // ---- The edge -----------------------------------------------------------------------------------
+
   assign m_axi_awsize = Size64;
   assign m_axi_awburst = BurstIncr;
   assign m_axi_arsize = Size64;
   assign m_axi_arburst = BurstIncr;
-  assign lk_gnt = 1'b1;
+  assign lk_gnt_o = 1'b1;
 
   // Bursts are refused, and a beat says by its strobes what it covers.
   logic unused_axi;
@@ -144,7 +168,8 @@ module esnic_top
 
   // ---- Device -------------------------------------------------------------------------------------
 
-  logic clear, flr, bus_master, msix_on, run, readable, scrub, all_disabled, qp_failed, event_fire, bus;
+  logic clear, flr, bus_master, msix_on, run, readable, scrub, all_disabled, qp_failed;
+  logic event_fire, bus;
   logic [$clog2(ScrubRows)-1:0] scrub_row_raw;
   logic [31:0] scrub_row, scrub_left, scratch, fatal_info, fatal_info_in;
   logic [63:0] instance_no, error_map;
@@ -206,7 +231,8 @@ module esnic_top
     .wr_i(reg_wr),
     .all_disabled_i(all_disabled), .drained_i(rd_drained && wr_drained), .qp_error_i(qp_failed),
     .fatal_cause_i(fatal_cause_in), .fatal_info_i(fatal_info_in),
-    .clear_o(clear), .flr_o(flr), .bus_master_o(bus_master), .msix_on_o(msix_on), .state_o(state), .run_o(run), .readable_o(readable),
+    .clear_o(clear), .flr_o(flr), .bus_master_o(bus_master), .msix_on_o(msix_on),
+    .state_o(state), .run_o(run), .readable_o(readable),
     .scrub_o(scrub), .scrub_row_o(scrub_row_raw), .scrub_left_o(scrub_left),
     .instance_o(instance_no), .fatal_cause_o(fatal_cause), .fatal_info_o(fatal_info),
     .int_cause_o(int_cause), .int_enable_o(int_enable), .scratch_o(scratch), .fire_o(event_fire)
@@ -244,7 +270,8 @@ module esnic_top
   esnic_regs #(
     .SaCapacity(SaCapacity), .QueuePairs(QueuePairs), .DirectLog2(DirectLog2), .StageLog2(StageLog2)
   ) u_regs (
-    .straps_i(straps), .rd_en_i(rd_en), .rd_msix_i(rd_msix), .rd_addr_i(rd_addr), .rd_data_o(rd_data), .state_i(state),
+    .straps_i(straps), .rd_en_i(rd_en), .rd_msix_i(rd_msix), .rd_addr_i(rd_addr),
+    .rd_data_o(rd_data), .state_i(state),
     .scrub_left_i(scrub_left), .instance_i(instance_no), .fatal_cause_i(fatal_cause),
     .fatal_info_i(fatal_info), .int_cause_i(int_cause), .int_enable_i(int_enable),
     .error_map_i(error_map), .scratch_i(scratch), .counter_i(counter_data), .pair_i(pair_data),
@@ -285,7 +312,8 @@ module esnic_top
     .settled_o(settled), .ring_idle_o(ring_idle),
     .fire_o(qp_fire), .sq_log2_o(sq_log2), .cq_log2_o(cq_log2), .credits_o(credits),
     .fetch_head_o(fetch_head), .sq_tail_o(sq_tail), .sq_head_o(sq_head), .cq_tail_o(cq_tail),
-    .sq_pair_i(sq_pair), .sq_base_o(sq_base), .bell_o(bell), .wr_pair_o(bell_pair), .cq_pair_i(cq_pair), .cq_base_o(cq_base),
+    .sq_pair_i(sq_pair), .sq_base_o(sq_base), .bell_o(bell), .wr_pair_o(bell_pair),
+    .cq_pair_i(cq_pair), .cq_base_o(cq_base),
     .error_map_o(error_map), .failed_o(qp_failed), .stale_o(stale_db),
     .starves_o(stall_cq), .all_disabled_o(all_disabled),
     .direct_we_o(direct_we), .direct_pair_o(direct_wr_pair), .direct_dword_o(direct_wr_dword),
@@ -308,7 +336,8 @@ module esnic_top
     .clk_i, .rst_ni, .clear_i(clear), .run_i(run), .scrub_i(scrub), .scrub_row_i(scrub_row),
     .can_fetch_i(can_fetch), .drop_i(qp_drop), .settled_i(settled), .sq_log2_i(sq_log2),
     .credits_i(credits), .fetch_head_i(fetch_head), .sq_tail_i(sq_tail),
-    .sq_pair_o(sq_pair), .sq_base_i(sq_base), .bell_i(bell), .bell_pair_i(bell_pair), .picked_o(picked),
+    .sq_pair_o(sq_pair), .sq_base_i(sq_base), .bell_i(bell), .bell_pair_i(bell_pair),
+    .picked_o(picked),
     .sent_o(fetch_sent), .sent_bytes_o(rd_bytes),
     .m_axi_arid, .m_axi_araddr, .m_axi_arlen, .m_axi_arvalid, .m_axi_arready,
     .m_axi_rid, .m_axi_rdata, .m_axi_rresp, .m_axi_rlast, .m_axi_rvalid, .m_axi_rready,

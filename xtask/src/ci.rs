@@ -2,7 +2,7 @@
 //! `cargo xtask ci`: the gate, as named steps that each run alone.
 
 use crate::process::{cargo, cargo_tool, root, run as run_command};
-use crate::{Failure, Outcome, abi, cocotb, figures, setup, test};
+use crate::{Failure, Outcome, abi, cocotb, figures, lint, setup, test};
 use std::time::Instant;
 
 /// One step of the gate.
@@ -23,6 +23,11 @@ const STEPS: &[Step] = &[
         name: "fmt",
         promise: "the sources are formatted",
         run: || run_command(cargo(&["fmt", "--all", "--check"])),
+    },
+    Step {
+        name: "rtl-lint",
+        promise: "linters find nothing in the RTL, and it refuses parameters out of range",
+        run: || lint::run(&[]),
     },
     Step { name: "clippy", promise: "no lint warns, and Cargo.lock is current", run: clippy },
     Step { name: "doc", promise: "the documentation builds and no link in it is broken", run: doc },

@@ -8,6 +8,7 @@ mod ci;
 mod cocotb;
 mod coverage;
 mod figures;
+mod lint;
 mod mutants;
 mod process;
 mod python;
@@ -66,6 +67,12 @@ const TASKS: &[Task] = &[
         arguments: "[--check]",
         about: "print the SystemVerilog package and the register manual from the layout",
         run: abi::run,
+    },
+    Task {
+        name: "rtl-lint",
+        arguments: "",
+        about: "lint the RTL with Verilator and Verible, and try parameters out of range",
+        run: lint::run,
     },
     Task {
         name: "rtl-figures",

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 pub(crate) fn root() -> PathBuf {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR");
     let xtask = manifest.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    xtask.join("..")
+    xtask.parent().map(Path::to_owned).unwrap_or(xtask)
 }
 
 /// Cargo's target directory.

