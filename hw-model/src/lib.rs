@@ -21,6 +21,7 @@ mod exec;
 mod fault;
 mod model;
 mod msix;
+mod packet;
 mod paged;
 mod qp;
 mod regs;

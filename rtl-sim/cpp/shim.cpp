@@ -134,6 +134,11 @@ void drive(ESNIC_RTL_MODEL &top, const esnic_rtl_in &in) {
 
     top.lk_valid_i = in.lk_valid;
     top.lk_index_i = in.lk_index;
+    top.st_valid_i = in.st_valid;
+    top.st_index_i = in.st_index;
+    top.st_generation_i = in.st_generation;
+    top.st_commit_i = in.st_commit;
+    top.st_number_i = in.st_number;
 
     top.dbg_hold_i = in.dbg_hold;
     top.dbg_flip_add_i = in.dbg_flip_add;
@@ -191,6 +196,8 @@ void sample(const ESNIC_RTL_MODEL &top, esnic_rtl_out &out) {
 
     out.lk_valid = top.lk_valid_o;
     if (out.lk_valid) std::memcpy(out.lk_entry, &top.lk_entry_o[0], sizeof out.lk_entry);
+    out.st_valid = top.st_valid_o;
+    if (out.st_valid) std::memcpy(out.st_top, &top.st_top_o[0], sizeof out.st_top);
 
     out.dbg_valid = top.dbg_valid_o;
     out.dbg_pair = top.dbg_pair_o;

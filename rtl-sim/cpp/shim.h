@@ -11,10 +11,10 @@ extern "C" {
 
 // What the world drives. Data pins count only while their valid pin is high.
 struct esnic_rtl_in {
-    std::uint64_t s_awaddr, s_wstrb, s_araddr;
+    std::uint64_t s_awaddr, s_wstrb, s_araddr, st_number;
     std::uint32_t s_wdata[16];
     std::uint32_t m_rdata[16];
-    std::uint32_t lk_index;
+    std::uint32_t lk_index, st_index, st_generation;
     std::uint32_t dbg_fatal_info;
     std::uint8_t rst_n, bus_master, msix_enable, msix_mask, flr;
     std::uint8_t s_awid, s_awsize, s_awvalid, s_wvalid, s_bready;
@@ -22,7 +22,7 @@ struct esnic_rtl_in {
     std::uint8_t m_awready, m_wready, m_bid, m_bresp, m_bvalid;
     std::uint8_t m_arready, m_rid, m_rresp, m_rlast, m_rvalid;
     std::uint8_t msix_ready;
-    std::uint8_t lk_valid;
+    std::uint8_t lk_valid, st_valid, st_commit;
     std::uint8_t dbg_hold, dbg_flip_add, dbg_flip_delete, dbg_fatal;
 };
 
@@ -31,14 +31,14 @@ struct esnic_rtl_out {
     std::uint64_t m_awaddr, m_wstrb, m_araddr;
     std::uint32_t s_rdata[16];
     std::uint32_t m_wdata[16];
-    std::uint32_t lk_entry[22];
+    std::uint32_t lk_entry[22], st_top[3];
     std::uint32_t dbg_cookie;
     std::uint8_t s_awready, s_wready, s_bid, s_bresp, s_bvalid;
     std::uint8_t s_arready, s_rid, s_rresp, s_rlast, s_rvalid;
     std::uint8_t m_awid, m_awlen, m_awsize, m_awburst, m_awvalid, m_wlast, m_wvalid, m_bready;
     std::uint8_t m_arid, m_arlen, m_arsize, m_arburst, m_arvalid, m_rready;
     std::uint8_t msix_valid, msix_vector;
-    std::uint8_t lk_valid;
+    std::uint8_t lk_valid, st_valid;
     std::uint8_t dbg_valid, dbg_pair, dbg_ring, dbg_opcode, dbg_flipped;
 };
 

@@ -332,8 +332,8 @@ module esnic_sched
                 !(cmd_q.kind == OpDelete && add_verify_q[1]) &&
                 !(cmd_q.kind != OpPlain && busy_i);
 
-  // Whose slot is probed; a read-back needs no probe.
-  assign probe_o = pkt_q.valid ? pkt_q.index : (view_valid_i ? view_index_i : cmd_q.index);
+  // Whose slot is probed; a read-back and a packet need no probe.
+  assign probe_o = view_valid_i ? view_index_i : cmd_q.index;
   assign cmd_can = cmd_valid_q && room && !pkt_q.valid && !view_valid_i;
 
   // ---- Issue --------------------------------------------------------------------------------------
@@ -351,8 +351,9 @@ module esnic_sched
       beat_o.kind = OpPacket;
       beat_o.index = pkt_q.index;
       beat_o.generation = pkt_q.generation;
-      // Nothing that is not live yet, or not any more, moves.
-      beat_o.commit = pkt_q.commit && !busy_i;
+      // Its lookup gave it the generation, so it moves nothing that is not live yet, or not any more; and
+      // no command that is about to be refused keeps it from moving what is.
+      beat_o.commit = pkt_q.commit;
       {beat_o.hi, beat_o.lo} = pkt_q.number;
     end else if (verify_valid_i && (verify_waited_q || !cmd_can)) begin
       valid_o = 1'b1;

@@ -4,6 +4,7 @@
 use crate::bus::{Bus, Faults, Stuck, stalled};
 use crate::check::Checks;
 use crate::cycle::Cycle;
+use crate::datapath::{Datapath, Held, Lookup, Packet};
 use crate::dma_read::Reads;
 use crate::dma_write::Writes;
 use crate::error::RtlError;
@@ -15,7 +16,6 @@ use crate::wave::Waves;
 use core::ops::Range;
 use esnic_abi::{BAR0_BYTES, BAR4_BYTES, Bar, Device, FunctionConfig, Host, Params};
 use fastrand::Rng;
-use std::collections::VecDeque;
 use std::path::Path;
 use zeroize::Zeroize;
 
@@ -42,17 +42,6 @@ pub struct Issued {
     pub cookie: u32,
     /// Its opcode byte, known or not; 0 if it will end in STAGE.
     pub opcode_byte: u8,
-}
-
-/// What the datapath finds at its lookup port, which this bridge works in place of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lookup {
-    /// Clock cycle in which it was asked for.
-    pub cycle: u64,
-    /// The SA slot.
-    pub index: u32,
-    /// `lk_entry_o`, lowest bits first.
-    pub entry: [u32; 22],
 }
 
 /// The device in SystemVerilog, compiled, on a [`Bus`].
@@ -87,9 +76,7 @@ pub struct RtlDevice {
     hung: bool,
     /// Commands issued, while somebody wants to know.
     issued: Option<Vec<Issued>>,
-    /// Lookups to do, one a cycle, and those that are done.
-    to_look_up: VecDeque<u32>,
-    looked_up: Vec<Lookup>,
+    datapath: Datapath,
     waves: Waves,
 }
 
@@ -127,8 +114,7 @@ impl RtlDevice {
             lively_until: 0,
             hung: false,
             issued: None,
-            to_look_up: VecDeque::new(),
-            looked_up: Vec::new(),
+            datapath: Datapath::default(),
             waves: Waves::from_env(build.name()),
         };
         device.checks.silent_since = Some(0);
@@ -207,12 +193,28 @@ impl RtlDevice {
 
     /// Asks the lookup port for an SA slot in one of the next cycles, as a datapath would.
     pub fn look_up(&mut self, index: u32) {
-        self.to_look_up.push_back(index);
+        self.datapath.to_look_up.push_back(index);
     }
 
     /// What lookups found since the last call, in order.
     pub fn take_lookups(&mut self) -> Vec<Lookup> {
-        core::mem::take(&mut self.looked_up)
+        core::mem::take(&mut self.datapath.looked_up)
+    }
+
+    /// Puts a packet to the state port in one of the next cycles, as a datapath would.
+    pub fn send_packet(&mut self, packet: Packet) {
+        self.datapath.to_send.push_back(packet);
+    }
+
+    /// Packets that went in since the last call, each with the cycle in which it took its turn: before
+    /// every command that was issued later.
+    pub fn take_packets(&mut self) -> Vec<(u64, Packet)> {
+        core::mem::take(&mut self.datapath.sent)
+    }
+
+    /// What they found or left behind, in order.
+    pub fn take_held(&mut self) -> Vec<Held> {
+        core::mem::take(&mut self.datapath.held)
     }
 
     /// Starts or stops recording what is issued; starting forgets what was recorded.
@@ -252,7 +254,6 @@ impl RtlDevice {
             traffic: &mut self.traffic,
         };
         let (pins, seen) = (&mut self.pins, &mut self.seen);
-        let asked = pins.lk_index;
         if pins.rst_n != 0 {
             self.mmio.drive(&mut cycle, pins);
             // Each call takes the host in turn; the types want that spelled out.
@@ -268,9 +269,7 @@ impl RtlDevice {
             }
             let held = stalled(cycle.rng, cycle.bus.stalls.message) || !cycle.moves();
             pins.msix_ready = (host.is_some() && !held).into();
-            let index = self.to_look_up.pop_front();
-            pins.lk_valid = index.is_some().into();
-            pins.lk_index = index.unwrap_or(0);
+            self.datapath.drive(self.now, pins);
         }
 
         pins.dbg_hold = (cycle.faults.stuck != Stuck::No).into();
@@ -297,11 +296,7 @@ impl RtlDevice {
         if let Err(what) = verdict {
             panic!("RTL build `{}`, seed {}, cycle {}: {what}", self.name, self.bus.seed, self.now);
         }
-        // An answer is there one cycle later, always.
-        if seen.lk_valid != 0 {
-            let (cycle, entry) = (self.now - 1, seen.lk_entry);
-            self.looked_up.push(Lookup { cycle, index: asked, entry });
-        }
+        self.datapath.observe(self.now, seen);
         if seen.dbg_valid != 0
             && let Some(issued) = &mut self.issued
         {
@@ -367,13 +362,14 @@ impl RtlDevice {
 /// Whether anything is offered on any port.
 fn active(pins: &Inputs, seen: &Outputs) -> bool {
     let host = pins.s_awvalid | pins.s_wvalid | pins.s_arvalid | pins.m_rvalid | pins.m_bvalid;
+    let datapath = pins.lk_valid | pins.st_valid;
     let device = seen.s_bvalid
         | seen.s_rvalid
         | seen.m_arvalid
         | seen.m_awvalid
         | seen.m_wvalid
         | seen.msix_valid;
-    host | device != 0
+    host | datapath | device != 0
 }
 
 /// Every build there is: name and parameters.

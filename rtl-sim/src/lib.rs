@@ -19,6 +19,7 @@
 mod bus;
 mod check;
 mod cycle;
+mod datapath;
 mod device;
 mod dma_read;
 mod dma_write;
@@ -31,7 +32,8 @@ mod pcie;
 mod wave;
 
 pub use bus::{Bus, Faults, Stalls, Stuck, Trigger};
-pub use device::{Issued, Lookup, RtlDevice, builds};
+pub use datapath::{Held, Lookup, Packet};
+pub use device::{Issued, RtlDevice, builds};
 pub use error::RtlError;
 pub use milestone::Milestones;
 pub use pcie::{Packets, Traffic};

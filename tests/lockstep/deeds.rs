@@ -25,6 +25,9 @@ impl Lock {
         }
         let cycles = self.random.u32(1..=mood.pause);
         self.look_up();
+        if mood.packets {
+            self.send_packets();
+        }
         self.step(cycles);
         for n in 0..self.pairs.len() {
             if self.pairs[n].enabled && self.random.u8(..100) >= mood.lazy {

@@ -17,7 +17,8 @@ use crate::program::Mood;
 use esnic_abi::regs::{Doorbell, Global, QueuePair};
 use esnic_abi::{Bar, Device, FunctionConfig, Opcode, Params};
 use esnic_model::Model;
-use esnic_rtl::{Bus, Issued, Lookup, RtlDevice};
+use esnic_model::Position;
+use esnic_rtl::{Bus, Issued, Lookup, Packet, RtlDevice};
 use fastrand::Rng;
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -66,6 +67,12 @@ pub struct Lock {
     /// Lookups that are not judged yet, and what became of each slot.
     pub lookups: VecDeque<Lookup>,
     pub fates: HashMap<u32, Fate>,
+    /// Packets that have not had their turn in the model, those that had it and wait for the RTL's answer,
+    /// numbers that they left, and how many there were.
+    pub packets: VecDeque<(u64, Packet)>,
+    pub expected_held: VecDeque<(Packet, Position)>,
+    pub newest: HashMap<u32, u64>,
+    pub packets_done: u64,
     /// A reset is under way: entries vanish at a time of its own.
     pub blind: bool,
     /// Lives so far.
@@ -160,9 +167,12 @@ impl Lock {
         self.lookups.extend(self.rtl.take_lookups());
         for issued in self.rtl.take_issued() {
             self.judge_lookups(issued.cycle);
+            self.follow_packets(issued.cycle);
             self.execute(issued);
         }
         self.judge_lookups(u64::MAX);
+        self.follow_packets(self.rtl.cycles());
+        self.compare_held();
         for event in std::mem::take(&mut self.memory.events) {
             self.observe(event);
         }

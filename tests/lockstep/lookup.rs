@@ -83,6 +83,12 @@ impl Lock {
         }
     }
 
+    /// Generation of the entry whose ADD completed last, 0 if none did.
+    pub fn settled_generation(&self, index: u32) -> u32 {
+        let fate = self.fates.get(&index).filter(|fate| fate.settled && fate.deleted.is_none());
+        fate.and_then(|fate| fate.add).map_or(0, |(add, _)| add.header.generation.get())
+    }
+
     /// Notes what was issued.
     pub fn note_fate(&mut self, issued: &Issued, sent: &Sent, expected: Verdict) {
         let ok = expected.status == Status::Ok as u8;

@@ -31,6 +31,9 @@ pub struct Mood {
     pub greedy: bool,
     /// Large rings that are kept full, mostly with UPDATEs: the pipeline at its full speed.
     pub hot: bool,
+    /// Packets move `top`, too. Nobody sees in which cycle an item of UPDATE4 takes effect, so there is
+    /// none; nor looks of the host at rows that move meanwhile.
+    pub packets: bool,
 }
 
 impl Lock {
@@ -113,6 +116,9 @@ impl Lock {
                 5 if cmd.is_add() => cmd.byte(28, self.random.choice([4, 8]).unwrap_or(4)),
                 _ => spoil(&mut self.random, cmd),
             };
+        }
+        if mood.packets && cmd.opcode() == Opcode::Update4 as u8 {
+            cmd = Cmd::nop();
         }
         let kept = record.filter(|_| wants);
         self.free_records.extend(record.filter(|_| !wants));
