@@ -65,8 +65,9 @@ fn run() -> Result<(), String> {
     let base = compiler(&verilator, &home, &top, &mode)?;
     let mut quick = base.clone();
     let mut fast = base;
-    // Counting makes the code several times as long; to optimise it takes minutes.
-    fast.opt_level(if mode.coverage { 1 } else { 3 })
+    // Counting makes the code several times as long, and a mutant runs for seconds: to optimise either takes
+    // longer than it saves.
+    fast.opt_level(if mode.coverage || mode.shared { 1 } else { 3 })
         .file(out.join("builds.cpp"))
         .file(home.join("cpp/runtime.cpp"))
         .files(verilator.runtime(&mode))
