@@ -8,6 +8,7 @@
 #[macro_use]
 pub mod backend;
 pub mod hostile;
+pub mod pumped;
 pub mod recorder;
 pub mod rtl;
 pub mod sas;
