@@ -5,6 +5,7 @@
 //! kernel's VFIO. It is used generically, so a register store is a store.
 
 pub mod sim;
+pub mod vfio_user;
 
 use crate::dma::{DmaAccess, DmaBuffer};
 use crate::error::Error;
@@ -13,6 +14,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 pub use sim::Sim;
+pub use vfio_user::VfioUser;
 
 /// How a device is reached.
 ///
