@@ -36,6 +36,9 @@ pub enum Broken {
     /// A message shorter than its header or longer than [`MAX_MESSAGE`].
     #[error("the other end sent a message of {0} bytes")]
     Size(u32),
+    /// An answer to nothing, or a message that is neither question nor answer.
+    #[error("the other end sent a message of kind {0}, which is not its turn to send")]
+    Kind(u32),
     /// More descriptors than [`MAX_FDS`] with one message.
     #[error("the other end sent more than {MAX_FDS} descriptors with one message")]
     Descriptors,

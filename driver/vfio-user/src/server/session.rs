@@ -64,8 +64,8 @@ impl<'s> Session<'s> {
         let header = self.message.header;
         let mut fds = std::mem::take(&mut self.message.fds).into_iter();
         let outcome = if header.flags & flag::KIND != flag::REQUEST {
-            // An answer to nothing that was asked: who sends it has lost track.
-            return Err(Broken::Size(header.size));
+            // Nothing was asked: who answers it has lost track.
+            return Err(Broken::Kind(header.flags & flag::KIND));
         } else if (header.command == command::VERSION) == self.negotiated {
             // Once, and before all else.
             Err(Errno::INVAL)
