@@ -94,42 +94,45 @@ impl Backend for Model {
     }
 
     fn inject(link: &Self::Link, fault: Fault) -> Option<()> {
-        link.with_device(|device| {
-            let faults = device.faults_mut();
-            let fatal = |field: esnic_abi::layout::Field, info| {
-                let cause = field.put(0, 1);
-                Some(Fatal { cause, info })
-            };
-            match fault {
-                Fault::VerifyAdd => faults.verify_add = Trigger::next(),
-                Fault::VerifyDelete => faults.verify_delete = Trigger::next(),
-                Fault::Internal(info) => {
-                    faults.fatal = fatal(global::FATAL_CAUSE::INTERNAL, info);
-                }
-                Fault::TableEcc(info) => {
-                    faults.fatal = fatal(global::FATAL_CAUSE::TABLE_ECC, info);
-                }
-                Fault::PoisonedRead => faults.poison_read = Trigger::next(),
-                Fault::FailedRead => faults.fail_read = Trigger::next(),
-                Fault::FailedWrite => faults.fail_write = Trigger::next(),
-            }
-        });
+        link.with_device(|device| faults_of_model(device, fault));
         Some(())
     }
 
     fn trace(link: &Self::Link) -> Option<Vec<Took>> {
-        let executed = link.with_device(Device1::take_trace);
-        let took = executed.into_iter().map(|one| Took {
-            pair: one.queue_pair.into(),
-            direct: one.direct,
-            cookie: one.cookie.0,
-        });
-        Some(took.collect())
+        Some(link.with_device(trace_of_model))
     }
 
     fn is_wiped(link: &Self::Link, index: u32) -> Option<bool> {
         Some(link.with_device(|device| device.raw_row_is_zero(index)))
     }
+}
+
+/// Makes the model fail, wherever it is.
+pub fn faults_of_model(device: &mut Device1, fault: Fault) {
+    let faults = device.faults_mut();
+    let fatal = |field: esnic_abi::layout::Field, info| {
+        let cause = field.put(0, 1);
+        Some(Fatal { cause, info })
+    };
+    match fault {
+        Fault::VerifyAdd => faults.verify_add = Trigger::next(),
+        Fault::VerifyDelete => faults.verify_delete = Trigger::next(),
+        Fault::Internal(info) => faults.fatal = fatal(global::FATAL_CAUSE::INTERNAL, info),
+        Fault::TableEcc(info) => faults.fatal = fatal(global::FATAL_CAUSE::TABLE_ECC, info),
+        Fault::PoisonedRead => faults.poison_read = Trigger::next(),
+        Fault::FailedRead => faults.fail_read = Trigger::next(),
+        Fault::FailedWrite => faults.fail_write = Trigger::next(),
+    }
+}
+
+/// What the model has executed, wherever it is.
+pub fn trace_of_model(device: &mut Device1) -> Vec<Took> {
+    let took = device.take_trace().into_iter().map(|one| Took {
+        pair: one.queue_pair.into(),
+        direct: one.direct,
+        cookie: one.cookie.0,
+    });
+    took.collect()
 }
 
 /// The tests of a file, once per backend: `for_each_backend!(one_promise, another);` where each
@@ -142,6 +145,9 @@ macro_rules! for_each_backend {
         }
         mod rtl {
             $( #[test] fn $promise() { super::$promise::<crate::common::Rtl>(); } )*
+        }
+        mod vfio_user {
+            $( #[test] fn $promise() { super::$promise::<crate::common::VfioUser>(); } )*
         }
     };
 }

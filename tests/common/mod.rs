@@ -13,6 +13,7 @@ pub mod pair;
 pub mod program;
 pub mod rig;
 pub mod rtl;
+pub mod vfio_user;
 
 pub use backend::{Backend, Fault, Model, Took};
 pub use cmd::{Cmd, digest_of, esp, live_view};
@@ -27,3 +28,4 @@ pub use esnic_driver::transport::Transport;
 pub use pair::{Done, PATIENCE, Pair, Path, Shape, Split};
 pub use rig::Rig;
 pub use rtl::Rtl;
+pub use vfio_user::VfioUser;

@@ -83,13 +83,15 @@ impl Backend for Model {
     }
 
     fn executed(link: &Self::Link) -> Option<Vec<u8>> {
-        let trace = link.with_device(|device| {
-            let trace = device.take_trace();
-            device.set_trace(true);
-            trace
-        });
-        Some(trace.iter().map(|one| one.opcode_byte).collect())
+        Some(link.with_device(executed_by_model))
     }
+}
+
+/// The opcode bytes that the model has executed, wherever it is.
+pub fn executed_by_model(device: &mut esnic_model::Model) -> Vec<u8> {
+    let trace = device.take_trace();
+    device.set_trace(true);
+    trace.iter().map(|one| one.opcode_byte).collect()
 }
 
 /// The transport of every test: a backend's, with a recorder in between.
@@ -146,6 +148,9 @@ macro_rules! on_every_backend {
         }
         mod rtl {
             $( #[test] fn $promise() { super::$promise::<crate::support::Rtl>(); } )*
+        }
+        mod vfio_user {
+            $( #[test] fn $promise() { super::$promise::<crate::support::VfioUser>(); } )*
         }
     };
 }

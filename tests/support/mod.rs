@@ -8,9 +8,12 @@
 #[macro_use]
 pub mod backend;
 pub mod hostile;
+pub mod needle;
+pub mod pumped;
 pub mod recorder;
 pub mod rtl;
 pub mod sas;
+pub mod vfio_user;
 
 pub use backend::{Backend, Link, Manager, Model, config, open, open_on, small};
 pub use esnic_abi::regs::{Counters, Doorbell, Global};
@@ -28,3 +31,4 @@ pub use sas::{ah, done, esp, hi, keys, outcome, settled, top_of, update};
 pub use std::sync::Arc;
 pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 pub use std::time::{Duration, Instant};
+pub use vfio_user::VfioUser;

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The model behind a socket, as a device under test.
+
+#[path = "../served/link.rs"]
+pub mod link;
+
+use super::backend::{Backend, Fault, Took, faults_of_model, trace_of_model};
+use esnic_abi::Params;
+use link::Remote;
+
+/// The executable model, offered over vfio-user by a thread of this process.
+pub struct VfioUser;
+
+impl Backend for VfioUser {
+    const NAME: &'static str = "vfio-user";
+    type Link = Remote<esnic_model::Model>;
+
+    fn plug(params: Params) -> Self::Link {
+        let mut device = esnic_model::Model::new(params).expect("a build that can be");
+        device.set_trace(true);
+        Remote::new(device, &params)
+    }
+
+    fn inject(link: &Self::Link, fault: Fault) -> Option<()> {
+        link.with_device(|device| faults_of_model(device, fault));
+        Some(())
+    }
+
+    fn trace(link: &Self::Link) -> Option<Vec<Took>> {
+        Some(link.with_device(trace_of_model))
+    }
+
+    fn is_wiped(link: &Self::Link, index: u32) -> Option<bool> {
+        Some(link.with_device(|device| device.raw_row_is_zero(index)))
+    }
+}
