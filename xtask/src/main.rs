@@ -7,6 +7,7 @@ mod abi;
 mod ci;
 mod cocotb;
 mod figures;
+mod guest;
 mod process;
 mod setup;
 mod test;
@@ -73,6 +74,12 @@ const TASKS: &[Task] = &[
         arguments: "[--waves] [TEST…]",
         about: "drive the RTL's AXI edges with cocotb; all tests, or those named",
         run: cocotb::run,
+    },
+    Task {
+        name: "guest",
+        arguments: "[--device model|rtl] [--shell] [TEST…]",
+        about: "drive the device by real VFIO in a QEMU guest: all tests, those with such names, or a prompt",
+        run: guest::run,
     },
     Task {
         name: "ci",
