@@ -12,6 +12,7 @@ mod demo;
 mod device;
 mod failure;
 mod output;
+pub mod serve;
 pub mod sync;
 
 use clap::Parser;

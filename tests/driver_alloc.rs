@@ -8,6 +8,7 @@ use esnic_abi::Bar;
 use esnic_driver::dma::{DmaAccess, DmaBuffer};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::os::fd::BorrowedFd;
 use support::*;
 
 thread_local! {
@@ -102,6 +103,9 @@ impl<T: Transport> Transport for Uncounted<T> {
     }
     fn wait_interrupt(&self, vector: u16, deadline: Instant) -> Result<bool, Error> {
         self.0.wait_interrupt(vector, deadline)
+    }
+    fn interrupt_fd(&self, vector: u16) -> Option<BorrowedFd<'_>> {
+        self.0.interrupt_fd(vector)
     }
     fn relax(&self) {
         aside(|| self.0.relax());

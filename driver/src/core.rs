@@ -266,7 +266,10 @@ impl<T: Transport> Core<T> {
             |number, entry, outcome| self.settle(pair, number, entry, outcome),
             |due| self.callbacks.call(due.callback, due.token, due.settled),
             // Nothing more is submitted to a device that breaks the contract, until it is reset.
-            || self.nic.gate.close(),
+            || {
+                self.nic.gate.close();
+                self.rouse();
+            },
         )
     }
 }

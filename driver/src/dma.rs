@@ -4,9 +4,10 @@
 
 use crate::error::Error;
 use esnic_abi::Iova;
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use vm_memory::{Bytes, MmapRegion, VolatileMemory, VolatileSlice};
+use vm_memory::{Bytes, FileOffset, MmapRegion, VolatileMemory, VolatileSlice};
 
 /// What the device may do with a buffer; the IOMMU enforces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,11 +124,35 @@ impl std::fmt::Debug for DmaBuffer {
 /// # Errors
 /// If the system has none.
 pub fn allocate(len_bytes: usize) -> Result<Arc<MmapRegion>, Error> {
-    let rounded = len_bytes.max(1).next_multiple_of(4096);
+    let rounded = pages(len_bytes);
     let region = MmapRegion::new(rounded)
         .map_err(|source| Error::DmaMemory { len_bytes: rounded, reason: source.to_string() })?;
+    Ok(hide(region))
+}
+
+/// As [`allocate`], in a file that can be handed to another process, which may be sure that it
+/// neither shrinks nor grows.
+///
+/// # Errors
+/// If the system has none.
+pub fn allocate_shared(len_bytes: usize) -> Result<(Arc<MmapRegion>, File), Error> {
+    let rounded = pages(len_bytes);
+    let fail = |reason: String| Error::DmaMemory { len_bytes: rounded, reason };
+    let file = esnic_vfio_user::memory::sealed("esnic", rounded as u64)
+        .map_err(|errno| fail(errno.to_string()))?;
+    let keep = file.try_clone().map_err(|error| fail(error.to_string()))?;
+    let region = MmapRegion::from_file(FileOffset::new(file, 0), rounded)
+        .map_err(|error| fail(error.to_string()))?;
+    Ok((hide(region), keep))
+}
+
+fn pages(len_bytes: usize) -> usize {
+    len_bytes.max(1).next_multiple_of(4096)
+}
+
+fn hide(region: MmapRegion) -> Arc<MmapRegion> {
     // A submission ring holds keys until they are fetched. Where limits forbid locking, an IOMMU
     // mapping pins the pages anyway, and without one there is only a simulator.
     let _ = crate::secret::protect(&region);
-    Ok(Arc::new(region))
+    Arc::new(region)
 }

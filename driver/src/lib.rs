@@ -41,7 +41,7 @@ pub use sa::inspect::{Difference, Row, Stats};
 pub use sa::restore::{Report, Verify};
 pub use sa::{
     Batch, Change, Path, SaHandle, SaManager, SaSpec, SaUpdate, State, SubmitError, UdpPorts,
-    Unsupported,
+    Unsupported, Wakeup,
 };
 pub use secret::{KeyMaterial, KeyMemory};
 pub use ticket::{Outcome, Suspicion, Ticket, WaitError};

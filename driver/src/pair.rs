@@ -34,6 +34,10 @@ pub(crate) struct QueuePair {
     in_flight: CachePadded<AtomicU32>,
     /// Whoever sets it is the one that takes completions.
     reaping: CachePadded<AtomicBool>,
+    /// Ring index before which every completion has reached its ticket.
+    settled: CachePadded<AtomicU32>,
+    /// The interrupt is a caller's: no wait of the driver's takes it in.
+    lent: AtomicBool,
     /// What broke the contract first; then nothing more is taken until a reset.
     violated: AtomicBool,
     evidence: Mutex<Option<Violation>>,
@@ -57,6 +61,8 @@ impl QueuePair {
             sq_log2: limits.sq_log2,
             in_flight: CachePadded::new(0.into()),
             reaping: CachePadded::new(false.into()),
+            settled: CachePadded::new(limits.start.into()),
+            lent: false.into(),
             violated: false.into(),
             evidence: Mutex::new(None),
         })
@@ -76,6 +82,7 @@ impl QueuePair {
             self.cq.restart(start);
             self.direct.restart();
             self.in_flight.store(0, Ordering::Relaxed);
+            self.settled.store(start, Ordering::Release);
             self.violated.store(false, Ordering::Relaxed);
         }
         let n = self.number;
@@ -244,10 +251,26 @@ impl QueuePair {
         }
     }
 
-    /// Asks for one interrupt as soon as there is a completion that was not taken (R1). One that came
-    /// in between makes it fire at once, so no wake-up is lost.
+    /// Asks for one interrupt as soon as there is a completion that was not settled (R1). One that
+    /// came in between makes it fire at once, so no wake-up is lost; and so does one that another
+    /// thread is about to settle, since whoever looks at its ticket now finds it open.
     pub(crate) fn arm<T: Transport>(&self, t: &T) {
-        regs::ring(t, self.number, Doorbell::CQ_ARM, self.cq.next().0);
+        regs::ring(t, self.number, Doorbell::CQ_ARM, self.settled.load(Ordering::Acquire));
+    }
+
+    /// Takes the interrupt from the driver; false if a caller has it already.
+    pub(crate) fn lend(&self) -> bool {
+        !self.lent.swap(true, Ordering::AcqRel)
+    }
+
+    /// Gives the interrupt back to the driver.
+    pub(crate) fn give_back(&self) {
+        self.lent.store(false, Ordering::Release);
+    }
+
+    /// Whether a caller has the interrupt.
+    pub(crate) fn is_lent(&self) -> bool {
+        self.lent.load(Ordering::Acquire)
     }
 
     /// Submission tail that the device was told.

@@ -173,9 +173,12 @@ impl Drop for Vault {
 /// part that a limit can forbid comes last.
 pub(crate) fn protect(region: &MmapRegion) -> std::io::Result<()> {
     let (start, len) = (region.as_ptr().cast(), region.size());
-    for advice in [libc::MADV_DONTDUMP, libc::MADV_WIPEONFORK] {
+    // A child would share the pages of a file, so that wiping them is no way to hide them.
+    let shared = region.file_offset().is_some();
+    let fork = if shared { libc::MADV_DONTFORK } else { libc::MADV_WIPEONFORK };
+    for advice in [libc::MADV_DONTDUMP, fork] {
         // SAFETY: the range is exactly the mapping that `region` owns and keeps for longer than this
-        // call; both kinds of advice leave the content of this process alone.
+        // call; each kind of advice leaves the content of this process alone.
         if unsafe { libc::madvise(start, len, advice) } != 0 {
             return Err(std::io::Error::last_os_error());
         }

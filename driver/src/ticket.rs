@@ -56,6 +56,9 @@ pub enum Suspicion {
 /// How often a wait looks for completions before it sleeps, where interrupts are on.
 const SPINS: u32 = 64;
 
+/// How long a wait sleeps between two looks where a caller has the interrupt.
+const NAP: Duration = Duration::from_micros(50);
+
 /// How often a wait looks whether the device is still well.
 const LOOK_AFTER: Duration = Duration::from_millis(10);
 
@@ -160,7 +163,9 @@ pub(crate) fn wait<T: Transport>(
         if busy {
             continue;
         }
-        if core.nic.config.interrupts && idle > SPINS {
+        if core.pair(pair).is_lent() && idle > SPINS {
+            std::thread::sleep(NAP);
+        } else if core.nic.config.interrupts && idle > SPINS {
             sleep(core, pair, number, deadline.min(now + LOOK_AFTER))?;
         } else {
             core.nic.transport.relax();

@@ -10,6 +10,7 @@ pub mod backend;
 pub mod hostile;
 #[cfg(not(esnic_guest))]
 pub mod model;
+pub mod pumped;
 pub mod recorder;
 #[cfg(not(esnic_guest))]
 pub mod rtl;

@@ -5,6 +5,7 @@ use esnic_abi::Bar;
 use esnic_driver::Error;
 use esnic_driver::dma::{DmaAccess, DmaBuffer};
 use esnic_driver::transport::Transport;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -167,6 +168,10 @@ impl<T: Transport> Transport for Recorder<T> {
 
     fn wait_interrupt(&self, vector: u16, deadline: Instant) -> Result<bool, Error> {
         self.0.link.wait_interrupt(vector, deadline)
+    }
+
+    fn interrupt_fd(&self, vector: u16) -> Option<BorrowedFd<'_>> {
+        self.0.link.interrupt_fd(vector)
     }
 
     fn relax(&self) {

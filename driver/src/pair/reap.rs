@@ -98,6 +98,8 @@ impl QueuePair {
             match self.accept(&completion, &mut settle) {
                 Ok(due) => {
                     reaping.settled += 1;
+                    // Release: whoever arms from here on finds the ticket settled.
+                    self.settled.store(at.plus(1).0, Ordering::Release);
                     due.into_iter().for_each(&mut notify);
                 }
                 Err(broken) => {

@@ -11,6 +11,7 @@ mod settle;
 mod slots;
 pub mod spec;
 mod submit;
+pub mod wakeup;
 
 use crate::callback::{CallbackId, OnSettled};
 use crate::core::{Core, PathPolicy};
@@ -28,6 +29,7 @@ pub use batch::Batch;
 pub use element::{Path, State};
 pub use encode::Change;
 pub use spec::{SaSpec, UdpPorts, Unsupported};
+pub use wakeup::Wakeup;
 
 /// What a caller holds of an SA, or of a bundle of two: good from a successful ADD until DELETE, also
 /// across resets of the device, and never again afterwards.

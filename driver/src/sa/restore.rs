@@ -53,7 +53,10 @@ impl<T: Transport> SaManager<T> {
     /// If the device is gone or does not come up again. Then nothing can be submitted; calling this
     /// again tries again, with nothing forgotten.
     pub fn recover(&self, verify: Verify) -> Result<Report, Error> {
-        self.core.recover(verify)
+        let report = self.core.recover(verify);
+        // Tickets have settled, and whatever was armed is not.
+        self.core.rouse();
+        report
     }
 
     /// Stops and resets the device. Everything under way settles as aborted; nothing can be
@@ -73,6 +76,7 @@ impl<T: Transport> SaManager<T> {
             element.force(|flow| Flow { state: State::Free, outstanding: 0, doubt: false, ..flow });
         }
         core.nic.pairs.iter().for_each(QueuePair::wipe);
+        core.rouse();
         closed.and(halted).and(aborted.map(drop))
     }
 }

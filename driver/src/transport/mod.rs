@@ -5,13 +5,16 @@
 //! kernel's VFIO. It is used generically, so a register store is a store.
 
 pub mod sim;
+pub mod vfio_user;
 
 use crate::dma::{DmaAccess, DmaBuffer};
 use crate::error::Error;
 use esnic_abi::Bar;
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 pub use sim::Sim;
+pub use vfio_user::VfioUser;
 
 /// How a device is reached.
 ///
@@ -80,6 +83,17 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     /// If the vector is not enabled.
     fn wait_interrupt(&self, vector: u16, deadline: Instant) -> Result<bool, Error>;
+
+    /// A file that is readable while `vector` has fired and nobody has taken that in: for a caller
+    /// who sleeps in a poll loop of its own. It is an eventfd that does not block; reading it, or
+    /// [`Transport::wait_interrupt`], takes in what fired. It is there once interrupts have been
+    /// enabled, and stays the same file until the transport goes, over resets too.
+    ///
+    /// `None` where the vector is not enabled, and where nobody could be woken: a device in this
+    /// process moves only while somebody polls.
+    fn interrupt_fd(&self, _vector: u16) -> Option<BorrowedFd<'_>> {
+        None
+    }
 
     /// What a loop that polls does between two looks. Lets a device that lives in this process move.
     fn relax(&self);

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! A caller who sleeps on a queue pair's interrupt in a loop of its own is woken for everything that
+//! happens, and for next to nothing else (R1 to R3).
+
+#[macro_use]
+mod support;
+
+use std::os::fd::AsFd;
+use support::pumped::{Pumped, readable};
+use support::*;
+
+/// Longer than any wake-up takes. A wake-up that is lost ends a test here.
+const PATIENCE_MS: i64 = 20_000;
+
+fn up<B: Backend>(config: Config) -> SaManager<Pumped<Link<B>>> {
+    let link = Pumped::new(Recorder::new(B::plug(small())));
+    let config = Config { interrupts: true, ..config };
+    SaManager::open(link, config).unwrap_or_else(|error| panic!("{}: {error}", B::NAME))
+}
+
+fn added<T: Transport>(manager: &SaManager<T>, count: u32) -> Vec<SaHandle> {
+    let add = |n| {
+        let (sa, ticket) = manager.add(&esp(n)).unwrap();
+        done(&ticket);
+        sa
+    };
+    (0..count).map(add).collect()
+}
+
+#[derive(Default)]
+struct Settlements(AtomicU64);
+
+impl OnSettled for Settlements {
+    fn settled(&self, _: u64, settled: Settled) {
+        assert!(settled.is_ok(), "{settled}");
+        self.0.fetch_add(1, Ordering::Release);
+    }
+}
+
+fn one_thread_sleeps_while_others_submit<B: Backend>() {
+    const THREADS: u32 = 3;
+    const EACH: u32 = 300;
+    let manager = up::<B>(config());
+    let all = added(&manager, THREADS);
+    let wakeup = manager.wakeup(0).expect("the interrupt of pair 0");
+    let settlements = Arc::new(Settlements::default());
+    let callback = manager.register(settlements.clone()).unwrap();
+    let (mut wake_ups, mut empty) = (0, 0);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (manager, sa) = (manager.clone(), all[thread as usize]);
+            scope.spawn(move || {
+                for step in 1..=EACH {
+                    loop {
+                        match manager.update(sa, hi(thread, step)) {
+                            Ok(ticket) => break ticket.notify(callback, 0),
+                            Err(SubmitError::Full | SubmitError::Busy) => std::thread::yield_now(),
+                            Err(other) => panic!("{other}"),
+                        }
+                    }
+                    if step % 8 == 0 {
+                        // Long enough for the sleeper to fall asleep.
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                }
+            });
+        }
+        let count = || settlements.0.load(Ordering::Acquire);
+        loop {
+            let before = count();
+            manager.poll();
+            wakeup.arm();
+            if count() == u64::from(THREADS * EACH) {
+                break;
+            }
+            empty += u64::from(wake_ups > 0 && count() == before);
+            assert!(readable(&wakeup, PATIENCE_MS), "a wake-up was lost after {}", count());
+            wake_ups += 1;
+        }
+    });
+    assert!(wake_ups > 10, "{wake_ups} wake-ups: it did not sleep");
+    assert!(wake_ups <= u64::from(THREADS * EACH) + empty, "{wake_ups}");
+    eprintln!("{wake_ups} wake-ups, {empty} of them for what others had taken");
+    assert_eq!(manager.stats().in_flight, 0);
+}
+
+fn what_was_there_before_the_arm_wakes_at_once<B: Backend>() {
+    let manager = up::<B>(config());
+    let sa = added(&manager, 1)[0];
+    let wakeup = manager.wakeup(0).unwrap();
+    wakeup.arm();
+    assert!(!readable(&wakeup, 50), "nothing happened");
+    let ticket = manager.update(sa, hi(0, 1)).unwrap();
+    // It is in memory now, and nobody has taken it.
+    assert!(readable(&wakeup, PATIENCE_MS));
+    wakeup.arm();
+    assert!(readable(&wakeup, PATIENCE_MS), "the race that loses wake-ups");
+    assert!(ticket.poll().is_some());
+    wakeup.arm();
+    assert!(!readable(&wakeup, 50), "everything was taken");
+}
+
+fn the_interrupt_has_one_owner<B: Backend>() {
+    let manager = up::<B>(config());
+    let sa = added(&manager, 1)[0];
+    let wakeup = manager.wakeup(0).unwrap();
+    assert!(manager.wakeup(0).is_none(), "it is taken");
+    assert!(manager.wakeup(1).is_none(), "there is no such pair");
+    // A wait on that pair does not take the interrupt in.
+    wakeup.arm();
+    done(&manager.update(sa, hi(0, 1)).unwrap());
+    assert!(readable(&wakeup, PATIENCE_MS), "the wait took what was the caller's");
+    drop(wakeup);
+    done(&manager.update(sa, hi(0, 2)).unwrap());
+    assert!(manager.wakeup(0).is_some(), "it was given back");
+    let (polling, _) = open::<B>(small(), config());
+    assert!(polling.wakeup(0).is_none(), "interrupts are off");
+}
+
+fn a_reset_and_a_close_wake_the_sleeper<B: Backend>() {
+    let manager = up::<B>(config());
+    let sa = added(&manager, 1)[0];
+    let wakeup = manager.wakeup(0).unwrap();
+    let file = wakeup.as_fd().try_clone_to_owned().unwrap();
+    wakeup.arm();
+    assert!(!readable(&file, 50));
+    manager.recover(Verify::All).unwrap();
+    assert!(readable(&file, PATIENCE_MS), "what was armed is armed no more");
+    // The same file goes on.
+    manager.poll();
+    wakeup.arm();
+    assert!(!readable(&file, 50));
+    let ticket = manager.update(sa, hi(0, 1)).unwrap();
+    assert!(readable(&file, PATIENCE_MS));
+    done(&ticket);
+    wakeup.arm();
+    manager.close().unwrap();
+    assert!(readable(&file, PATIENCE_MS));
+    assert_eq!(manager.check(), Ok(()));
+}
+
+on_every_backend!(
+    one_thread_sleeps_while_others_submit,
+    what_was_there_before_the_arm_wakes_at_once,
+    the_interrupt_has_one_owner,
+    a_reset_and_a_close_wake_the_sleeper,
+);
