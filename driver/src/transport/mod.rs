@@ -5,6 +5,7 @@
 //! kernel's VFIO. It is used generically, so a register store is a store.
 
 pub mod sim;
+pub mod vfio;
 
 use crate::dma::{DmaAccess, DmaBuffer};
 use crate::error::Error;
@@ -13,6 +14,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 pub use sim::Sim;
+pub use vfio::Vfio;
 
 /// How a device is reached.
 ///
@@ -90,6 +92,20 @@ pub trait Transport: Send + Sync + 'static {
     /// `None` where the vector is not enabled, and where nobody could be woken: a device in this
     /// process moves only while somebody polls.
     fn interrupt_fd(&self, _vector: u16) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// What the host has to say about the device beside what its registers tell: an error on its bus.
+    ///
+    /// # Errors
+    /// What is wrong. A reset that works ends it.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// A file that becomes readable when the host wants the device back: somebody unbinds it, or is
+    /// about to pull it out. Whoever has it then closes it; the host waits for that.
+    fn removal_fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 
