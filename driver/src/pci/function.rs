@@ -78,7 +78,7 @@ impl Function {
     /// nothing has to be asked of the device.
     #[must_use]
     pub fn capacity(&self) -> Option<u64> {
-        (self.table_bytes > 0).then(|| self.table_bytes / SA_SLOT_BYTES)
+        (self.table_bytes > 0).then_some(self.table_bytes / SA_SLOT_BYTES)
     }
 
     /// Where the kernel shows it.
