@@ -28,19 +28,25 @@ pub(crate) enum Command {
     Caps(CapsArgs),
     /// Measure acknowledged updates of sequence numbers.
     Bench(BenchArgs),
+    /// Offer a device as a PCI function over vfio-user, to other processes or to QEMU.
+    ///
+    /// It says a line for each socket once it can be used, and ends with SIGINT or SIGTERM. A
+    /// function has one client at a time; the next one finds it reset.
+    Serve(ServeArgs),
 }
 
 /// Which device.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DeviceArgs {
-    /// The device, in this process: `model` is the executable model, `rtl` the compiled RTL, which is
-    /// there if the program was built with `--features rtl`.
+    /// The device: `model` is the executable model, in this process; `rtl` the compiled RTL, which is
+    /// there if the program was built with `--features rtl`; `vfio-user:PATH` one that another
+    /// process offers on that socket, as `esnic serve` does.
     #[arg(long, value_name = "DEVICE", default_value = "model")]
     pub(crate) device: Kind,
     /// Rows of the SA table: a power of two from 2 to 1048576 for the model; RTL is compiled for 4096
-    /// and for 65536.
-    #[arg(long, value_name = "ROWS", default_value_t = esnic_abi::Params::default().sa_capacity)]
-    pub(crate) capacity: u32,
+    /// and for 65536. A device of another process has as many as it has. [default: 4096]
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) capacity: Option<u32>,
     /// Write a waveform of the RTL to this file, in the format FST. Takes a program that was built
     /// with `--features trace`.
     #[arg(long, value_name = "FILE")]
@@ -53,12 +59,12 @@ pub(crate) struct DeviceArgs {
 impl DeviceArgs {
     /// The model as it is without arguments.
     pub(crate) fn model() -> Self {
-        Self {
-            device: Kind::Model,
-            capacity: esnic_abi::Params::default().sa_capacity,
-            trace: None,
-            trace_cycles: 0..0,
-        }
+        Self { device: Kind::Model, capacity: None, trace: None, trace_cycles: 0..0 }
+    }
+
+    /// Rows of the SA table of a device that this process makes.
+    pub(crate) fn rows(&self) -> u32 {
+        self.capacity.unwrap_or(esnic_abi::Params::default().sa_capacity)
     }
 }
 
@@ -103,6 +109,15 @@ pub(crate) struct CapsArgs {
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// Where to listen, a path that is made. Each further one gets a device of its own.
+    #[arg(long = "socket", value_name = "PATH", required = true)]
+    pub(crate) sockets: Vec<PathBuf>,
 }
 
 /// Which path the benchmark's commands take.

@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// What was measured.
 #[derive(Serialize)]
 pub(crate) struct Figures {
-    device: &'static str,
+    device: String,
     path: String,
     mode: String,
     batch: u32,
@@ -86,22 +86,13 @@ pub(crate) fn measure(args: &BenchArgs) -> Result<Figures, Failure> {
     if !(args.seconds > 0.0 && args.seconds <= 3600.0) {
         return Err(Failure::Input(anyhow!("--seconds takes more than 0 and at most 3600")));
     }
-    let sas = args.sas.unwrap_or_else(|| USUAL_SAS.min(args.device.capacity));
-    if sas > args.device.capacity {
-        let capacity = args.device.capacity;
-        return Err(Failure::Input(anyhow!("--sas is {sas}, the device has {capacity} rows")));
-    }
     let pairs = args.threads.min(MAX_PAIRS);
-    if sas < pairs {
-        let threads = args.threads;
-        return Err(Failure::Input(anyhow!("--sas is {sas}, too few for {threads} threads")));
-    }
     // Room for one batch more than every thread has under way, so that a full ring is not what is
     // measured.
     let sharing = args.threads.div_ceil(pairs);
     let log2 = ((args.depth + 1) * args.batch * sharing).next_power_of_two().ilog2().clamp(6, 12);
     let config = Config { queue_pairs: pairs, sq_log2: log2, cq_log2: log2, ..Config::default() };
-    device::with(&args.device, config, Bench { args, pairs, sas })
+    device::with(&args.device, config, Bench { args, pairs })
 }
 
 /// What the demonstration measures.
@@ -122,7 +113,21 @@ pub(crate) fn sample(device: DeviceArgs, seconds: f64) -> BenchArgs {
 struct Bench<'a> {
     args: &'a BenchArgs,
     pairs: u32,
-    sas: u32,
+}
+
+impl Bench<'_> {
+    /// How many SAs to update, on a device of so many rows.
+    fn sas(&self, rows: u32) -> Result<u32, Failure> {
+        let sas = self.args.sas.unwrap_or_else(|| USUAL_SAS.min(rows));
+        if sas > rows {
+            return Err(Failure::Input(anyhow!("--sas is {sas}, the device has {rows} rows")));
+        }
+        if sas < self.pairs {
+            let threads = self.args.threads;
+            return Err(Failure::Input(anyhow!("--sas is {sas}, too few for {threads} threads")));
+        }
+        Ok(sas)
+    }
 }
 
 impl Job for Bench<'_> {
@@ -130,12 +135,14 @@ impl Job for Bench<'_> {
 
     fn run<T: Transport>(self, manager: &SaManager<T>) -> Result<Figures, Failure> {
         let args = self.args;
+        let rows = manager.caps().map_err(Failure::device)?.params.sa_capacity;
+        let count = self.sas(rows)?;
         manager.set_path_policy(match args.path {
             PathArg::Auto => PathPolicy::default(),
             PathArg::Ring => PathPolicy::Ring,
             PathArg::Direct => PathPolicy::Direct,
         });
-        let sas = fill(manager, self.sas).map_err(Failure::device)?;
+        let sas = fill(manager, count).map_err(Failure::device)?;
         let before = Counted::read(manager.transport());
         let begun = Instant::now();
         let shares = self.share(manager, &sas, begun).map_err(Failure::device)?;
@@ -155,13 +162,13 @@ impl Job for Bench<'_> {
         }
         let us = |ns: u64| ns as f64 / 1000.0;
         Ok(Figures {
-            device: args.device.device.name(),
+            device: args.device.device.name().into_owned(),
             path: format!("{:?}", args.path).to_lowercase(),
             mode: format!("{:?}", args.mode).to_lowercase(),
             batch: args.batch,
             depth: args.depth,
             threads: args.threads,
-            sas: self.sas,
+            sas: count,
             updates,
             seconds,
             updates_per_second: updates as f64 / seconds,

@@ -40,6 +40,7 @@ pub(crate) fn run() -> Outcome {
         }
     };
     let kind = Kind::Model.name();
+    let kind = &*kind;
     let job = Sync { input: &input, log: Some(Box::new(show)), quiet: true, kind };
     let report = device::with(&DeviceArgs::model(), Config::default(), job)?;
     say!("");

@@ -2,31 +2,46 @@
 //! Which device a subcommand drives, and how it is opened.
 
 #[cfg(feature = "rtl")]
-mod rtl;
+pub(crate) mod rtl;
 
 use crate::args::DeviceArgs;
 use crate::failure::Failure;
 use anyhow::{Context, anyhow};
 use esnic_abi::Params;
-use esnic_driver::transport::{Sim, Transport};
+use esnic_driver::transport::{Sim, Transport, VfioUser};
 use esnic_driver::{Config, KeyMemory, SaManager};
 use esnic_model::Model;
+use std::borrow::Cow;
+use std::path::PathBuf;
 use std::str::FromStr;
 
+/// What `--device` begins with for a device of another process.
+const VFIO_USER: &str = "vfio-user:";
+
 /// A kind of device, as `--device` names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The executable model, in this process.
     Model,
     /// The RTL, compiled, in this process.
     #[cfg(feature = "rtl")]
     Rtl,
+    /// What another process offers on this socket.
+    VfioUser(PathBuf),
 }
 
 impl FromStr for Kind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix(VFIO_USER) {
+            return match path {
+                "" => {
+                    Err("it takes the path of a socket, as in vfio-user:/run/esnic.sock".to_owned())
+                }
+                path => Ok(Self::VfioUser(path.into())),
+            };
+        }
         match text {
             "model" => Ok(Self::Model),
             #[cfg(feature = "rtl")]
@@ -36,20 +51,21 @@ impl FromStr for Kind {
                  `cargo run --release --features rtl --` runs esnic with it"
                 .to_owned()),
             #[cfg(feature = "rtl")]
-            _ => Err("this build can drive `model` and `rtl`".to_owned()),
+            _ => Err("this build can drive `model`, `rtl` and `vfio-user:PATH`".to_owned()),
             #[cfg(not(feature = "rtl"))]
-            _ => Err("this build can drive `model`; one with `--features rtl` also `rtl`".to_owned()),
+            _ => Err("this build can drive `model` and `vfio-user:PATH`; one with `--features rtl` also `rtl`".to_owned()),
         }
     }
 }
 
 impl Kind {
     /// The name that `--device` takes.
-    pub(crate) const fn name(self) -> &'static str {
+    pub(crate) fn name(&self) -> Cow<'static, str> {
         match self {
-            Self::Model => "model",
+            Self::Model => "model".into(),
             #[cfg(feature = "rtl")]
-            Self::Rtl => "rtl",
+            Self::Rtl => "rtl".into(),
+            Self::VfioUser(path) => format!("{VFIO_USER}{}", path.display()).into(),
         }
     }
 }
@@ -67,30 +83,53 @@ pub(crate) trait Job {
 pub(crate) fn with<J: Job>(args: &DeviceArgs, config: Config, job: J) -> Result<J::Out, Failure> {
     // What a device in this process is given are test keys; where limits forbid locking, it still runs.
     let config = Config { key_memory: KeyMemory::BestEffort, ..config };
-    if args.trace.is_some() && !cfg!(feature = "trace") {
-        return Err(Failure::Input(anyhow!(
-            "--trace: this build writes no waveforms; `cargo run --release --features trace --` runs one that does"
-        )));
-    }
-    match args.device {
-        Kind::Model => {
-            if args.trace.is_some() {
-                return Err(Failure::Input(anyhow!("--trace: only `--device rtl` has waveforms")));
-            }
-            let usual = Params::default();
-            // A small table has no more stage buffers than rows.
-            let most = args.capacity.checked_ilog2().unwrap_or(0) as u8;
-            let params = Params {
-                sa_capacity: args.capacity,
-                stage_log2: usual.stage_log2.min(most),
-                ..usual
-            };
-            let model = Model::new(params).context("--capacity").map_err(Failure::Input)?;
-            on(Sim::new(args.device.name(), model), config, job, |_| ())
-        }
+    check_trace(args)?;
+    match &args.device {
+        Kind::Model => on(Sim::new("model", model(args)?), config, job, |_| ()),
         #[cfg(feature = "rtl")]
         Kind::Rtl => rtl::with(args, config, job),
+        Kind::VfioUser(path) => {
+            if args.capacity.is_some() {
+                return Err(Failure::Input(anyhow!(
+                    "--capacity: a device of another process has as many rows as it has; give it to `esnic serve`"
+                )));
+            }
+            let transport = VfioUser::connect(path).map_err(Failure::device)?;
+            on(transport, config, job, |_| ())
+        }
     }
+}
+
+/// Refuses a waveform of what has none, or in a build that writes none.
+pub(crate) fn check_trace(args: &DeviceArgs) -> Result<(), Failure> {
+    if args.trace.is_none() {
+        return Ok(());
+    }
+    let what = match args.device {
+        _ if !cfg!(feature = "trace") => {
+            "this build writes no waveforms; `cargo run --release --features trace --` runs one that does"
+        }
+        Kind::Model => "only `--device rtl` has waveforms",
+        Kind::VfioUser(_) => {
+            "the process that has the device writes its waveform; give it to `esnic serve`"
+        }
+        #[cfg(feature = "rtl")]
+        Kind::Rtl => return Ok(()),
+    };
+    Err(Failure::Input(anyhow!("--trace: {what}")))
+}
+
+/// How a device that this process makes is built.
+fn params(args: &DeviceArgs) -> Params {
+    let usual = Params::default();
+    // A small table has no more stage buffers than rows.
+    let most = args.rows().checked_ilog2().unwrap_or(0) as u8;
+    Params { sa_capacity: args.rows(), stage_log2: usual.stage_log2.min(most), ..usual }
+}
+
+/// The model.
+pub(crate) fn model(args: &DeviceArgs) -> Result<Model, Failure> {
+    Model::new(params(args)).context("--capacity").map_err(Failure::Input)
 }
 
 /// Does the job on a device; `last` gets a look at it before it is closed.

@@ -34,6 +34,7 @@ pub fn main() -> ExitCode {
         Some(args::Command::Sync(args)) => sync::run(&args),
         Some(args::Command::Caps(args)) => caps::run(&args),
         Some(args::Command::Bench(args)) => bench::run(&args),
+        Some(args::Command::Serve(args)) => serve::run(&args),
     };
     match outcome {
         Ok(()) if output::failed() => ExitCode::from(2),

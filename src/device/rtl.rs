@@ -11,12 +11,12 @@ use esnic_driver::Config;
 use esnic_driver::transport::Sim;
 use esnic_rtl::{Bus, RtlDevice, RtlError};
 
-/// Opens the RTL on a smooth bus, does the job, and closes the device in order.
-pub(super) fn with<J: Job>(args: &DeviceArgs, config: Config, job: J) -> Result<J::Out, Failure> {
-    let wanted = Params { sa_capacity: args.capacity, ..Params::default() };
+/// The RTL on a smooth bus, with its waveform if one is wanted.
+pub(crate) fn device(args: &DeviceArgs) -> Result<RtlDevice, Failure> {
+    let wanted = Params { sa_capacity: args.rows(), ..Params::default() };
     let mut device = RtlDevice::new(wanted, Bus::default())
         .map_err(|error| match error {
-            RtlError::NoBuild { .. } => anyhow!(compiled_for(args.capacity)),
+            RtlError::NoBuild { .. } => anyhow!(compiled_for(args.rows())),
             other => other.into(),
         })
         .context("--capacity")
@@ -25,15 +25,24 @@ pub(super) fn with<J: Job>(args: &DeviceArgs, config: Config, job: J) -> Result<
         let cycles = args.trace_cycles.clone();
         device.trace(file, cycles).context("--trace").map_err(Failure::Input)?;
     }
-    on(Sim::new(args.device.name(), device), config, job, |sim| {
-        let (cycles, traced) = sim.with_device(|device| (device.cycles(), device.traced()));
-        if args.trace.is_some() && traced == 0 {
-            let first = args.trace_cycles.start;
-            complain!(
-                "esnic: warning: the waveform is empty: it was to begin at cycle {first}, the run took {cycles}"
-            );
-        }
+    Ok(device)
+}
+
+/// Opens the RTL, does the job, and closes the device in order.
+pub(super) fn with<J: Job>(args: &DeviceArgs, config: Config, job: J) -> Result<J::Out, Failure> {
+    on(Sim::new("rtl", device(args)?), config, job, |sim| {
+        sim.with_device(|device| look_back(args, device));
     })
+}
+
+/// Says so if the waveform that was wanted has nothing in it.
+pub(crate) fn look_back(args: &DeviceArgs, device: &RtlDevice) {
+    if args.trace.is_some() && device.traced() == 0 {
+        let (first, cycles) = (args.trace_cycles.start, device.cycles());
+        complain!(
+            "esnic: warning: the waveform is empty: it was to begin at cycle {first}, the run took {cycles}"
+        );
+    }
 }
 
 /// Which capacities there are, for somebody who wanted another one.

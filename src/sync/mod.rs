@@ -39,7 +39,8 @@ pub(crate) fn run(args: &SyncArgs) -> Outcome {
         (true, true) => Some(Box::new(|line| complain!("{line}"))),
     };
     let quiet = args.json || args.verbose;
-    let job = Sync { input: &input, log, quiet, kind: args.device.device.name() };
+    let kind = args.device.device.name();
+    let job = Sync { input: &input, log, quiet, kind: &kind };
     let report = device::with(&args.device, Config::default(), job)?;
     if args.json {
         say!("{}", report.json().map_err(Failure::device)?);
@@ -95,7 +96,7 @@ pub(crate) struct Sync<'i> {
     /// No progress bar.
     pub(crate) quiet: bool,
     /// What `--device` calls the device.
-    pub(crate) kind: &'static str,
+    pub(crate) kind: &'i str,
 }
 
 impl Job for Sync<'_> {
@@ -120,7 +121,7 @@ impl Job for Sync<'_> {
 /// If the device cannot even be read back.
 pub fn follow<T: Transport>(
     manager: &SaManager<T>,
-    kind: &'static str,
+    kind: &str,
     input: &Input,
     log: Log<'_>,
     tick: &mut dyn FnMut(),

@@ -21,7 +21,7 @@ pub struct Report {
     unmatched: u64,
     resync: Option<&'static str>,
     recovered: u32,
-    kind: &'static str,
+    kind: String,
     capacity: u32,
     abi_hash: u64,
     /// The input was damaged here; everything before it was followed.
@@ -65,8 +65,8 @@ struct Events {
 }
 
 #[derive(Serialize)]
-struct Device {
-    kind: &'static str,
+struct Device<'r> {
+    kind: &'r str,
     capacity: u32,
     abi_hash: String,
 }
@@ -77,7 +77,7 @@ struct Object<'r> {
     skipped: Vec<SkippedSa<'r>>,
     diff: Vec<String>,
     events: Events,
-    device: Device,
+    device: Device<'r>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resync_needed: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +88,7 @@ impl Report {
     /// Reads the device back and compares it with the shadow.
     pub(super) fn new<T: Transport>(
         manager: &SaManager<T>,
-        kind: &'static str,
+        kind: &str,
         follower: &Follower,
         recovered: u32,
     ) -> Result<Self, Error> {
@@ -103,7 +103,7 @@ impl Report {
             unmatched: follower.unmatched(),
             resync: follower.resync_needed(),
             recovered,
-            kind,
+            kind: kind.to_owned(),
             capacity: caps.params.sa_capacity,
             abi_hash: caps.abi_hash,
             input_error: None,
@@ -137,7 +137,7 @@ impl Report {
             diff: self.diff.iter().map(ToString::to_string).collect(),
             events: Events { newsa, updsa, delsa, newae, expire, flush },
             device: Device {
-                kind: self.kind,
+                kind: &self.kind,
                 capacity: self.capacity,
                 abi_hash: format!("{:#018x}", self.abi_hash),
             },

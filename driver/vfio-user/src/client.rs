@@ -209,7 +209,12 @@ impl Client {
     ///
     /// # Errors
     /// As for any request. The first of them may be connected then.
-    pub fn connect_irqs(&self, index: u32, start: u32, fds: &[BorrowedFd<'_>]) -> Result<(), Error> {
+    pub fn connect_irqs(
+        &self,
+        index: u32,
+        start: u32,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<(), Error> {
         let at_a_time = self.limits.max_msg_fds.clamp(1, MAX_FDS);
         for (k, fds) in fds.chunks(at_a_time).enumerate() {
             let start = start + (k * at_a_time) as u32;

@@ -114,11 +114,16 @@ impl Memory {
     /// If any byte cannot be read; `out` may be partly filled then.
     pub fn read(&self, address: u64, out: &mut [u8]) -> Result<(), Fault> {
         let mut rest = out;
-        self.pieces(address, rest.len(), |mapping| mapping.read, |backing, at, len| {
-            let (now, later) = std::mem::take(&mut rest).split_at_mut(len);
-            rest = later;
-            backing.read(at, now)
-        })
+        self.pieces(
+            address,
+            rest.len(),
+            |mapping| mapping.read,
+            |backing, at, len| {
+                let (now, later) = std::mem::take(&mut rest).split_at_mut(len);
+                rest = later;
+                backing.read(at, now)
+            },
+        )
     }
 
     /// Writes from `address` on. Aligned groups of eight bytes become visible in ascending order,
@@ -128,11 +133,16 @@ impl Memory {
     /// If any byte cannot be written; those before it may have been.
     pub fn write(&self, address: u64, data: &[u8]) -> Result<(), Fault> {
         let mut rest = data;
-        self.pieces(address, rest.len(), |mapping| mapping.write, |backing, at, len| {
-            let (now, later) = rest.split_at(len);
-            rest = later;
-            backing.write(at, now)
-        })
+        self.pieces(
+            address,
+            rest.len(),
+            |mapping| mapping.write,
+            |backing, at, len| {
+                let (now, later) = rest.split_at(len);
+                rest = later;
+                backing.write(at, now)
+            },
+        )
     }
 
     /// Runs `access` on the parts of a range, one after the other.

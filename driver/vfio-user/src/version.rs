@@ -118,8 +118,7 @@ mod tests {
     fn an_offer_can_be_read() {
         for multi in [false, true] {
             let limits = parse(&offer(multi)).unwrap();
-            let wanted =
-                Limits { max_msg_fds: MAX_FDS, max_data: MAX_DATA, write_multiple: multi };
+            let wanted = Limits { max_msg_fds: MAX_FDS, max_data: MAX_DATA, write_multiple: multi };
             assert_eq!(limits, wanted);
         }
     }

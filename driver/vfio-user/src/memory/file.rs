@@ -147,7 +147,9 @@ impl Backing {
                 region.get_slice(at, out.len()).map_err(|_| Fault)?.copy_to(out);
                 Ok(())
             }
-            Self::Open(fd) => exactly(out.len(), |done| pread(fd.as_fd(), &mut out[done..], at + done as u64)),
+            Self::Open(fd) => {
+                exactly(out.len(), |done| pread(fd.as_fd(), &mut out[done..], at + done as u64))
+            }
         }
     }
 
@@ -179,7 +181,9 @@ impl Backing {
                     if fstat(fd.as_fd()).map_or(true, |stat| (stat.st_size as u64) < end) {
                         return Err(Fault);
                     }
-                    exactly(part.len(), |done| pwrite(fd.as_fd(), &part[done..], at + done as u64))?;
+                    exactly(part.len(), |done| {
+                        pwrite(fd.as_fd(), &part[done..], at + done as u64)
+                    })?;
                 }
                 Ok(())
             }
