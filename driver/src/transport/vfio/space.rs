@@ -11,7 +11,7 @@ use rustix::process::{Resource, getrlimit};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use vm_memory::MmapRegion;
+use vm_memory::{Bytes, MmapRegion, VolatileMemory};
 
 /// Length of a huge page. A buffer of a multiple of it is tried in huge pages first.
 const HUGE: usize = 2 << 20;
@@ -56,6 +56,7 @@ impl Space {
         access: DmaAccess,
     ) -> Result<DmaBuffer, Error> {
         let region = memory(len_bytes)?;
+        touch(&region);
         let len = region.size() as u64;
         let align = if region.size().is_multiple_of(HUGE) { HUGE } else { 4096 } as u64;
         let fail = |reason| Error::DmaMemory { len_bytes: region.size(), reason };
@@ -103,6 +104,15 @@ impl Unmap for Space {
             state.mapped.remove(&iova.0);
             state.addresses.give_back(iova.0);
         }
+    }
+}
+
+/// Writes to every page. A page that was never written to is the one page of zeros that all processes
+/// share; kernels before 6.2 would let the device read that one for ever, and this process write to
+/// another.
+fn touch(region: &MmapRegion) {
+    for at in (0..region.size()).step_by(4096) {
+        region.as_volatile_slice().write_obj(0u8, at).expect("the place is inside");
     }
 }
 
