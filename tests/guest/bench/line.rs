@@ -9,6 +9,7 @@
 //! | `misbehave ADDRESS FAULTS` | nothing, or `no` if this kind of device has not such knobs |
 //! | `trace ADDRESS` | commands executed and not told yet, as many as fit; empty if there is none |
 //! | `executed ADDRESS` | the same, as opcode bytes |
+//! | `refused ADDRESS` | DMA reads and writes of the device that its host refused |
 //! | `wiped ADDRESS INDEX` | whether all memory of an SA slot is zero: `yes` or `not` |
 
 use super::Bench;
@@ -77,6 +78,10 @@ fn answer(bench: &mut Bench, untold: &mut Untold, request: &str) -> Result<Optio
                 _ => opcode.to_string(),
             });
             Ok(Some(told.collect::<Vec<_>>().join(" ")))
+        }
+        "refused" => {
+            let faults = served.faults();
+            Ok(Some(format!("{} {}", faults.reads, faults.writes)))
         }
         "wiped" => {
             let index = rest.parse().map_err(|_| format!("`{rest}` is no slot"))?;
