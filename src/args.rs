@@ -4,6 +4,7 @@
 use crate::device::Kind;
 use clap::{Parser, Subcommand, ValueEnum};
 use core::ops::Range;
+use esnic_driver::pci::Address;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -33,6 +34,39 @@ pub(crate) enum Command {
     /// It says a line for each socket once it can be used, and ends with SIGINT or SIGTERM. A
     /// function has one client at a time; the next one finds it reset.
     Serve(ServeArgs),
+    /// List the esnic functions of this host, and what stands between them and user space.
+    Devices(DevicesArgs),
+    /// Lend a PCI function to user space: bind it to vfio-pci. Takes root.
+    ///
+    /// Refuses what the host would miss: a function that is in use, or whose IOMMU group holds
+    /// another one that a driver of the host has.
+    Bind(BindArgs),
+    /// Give a function back to the driver that had it before `esnic bind`. Takes root.
+    Unbind(UnbindArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DevicesArgs {
+    /// Print one JSON array instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BindArgs {
+    /// The function, as 0000:03:00.0.
+    #[arg(value_name = "BDF")]
+    pub(crate) address: Address,
+    /// Take a function whose ids are not an esnic device's, as a shell may be built with others.
+    #[arg(long)]
+    pub(crate) any_id: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct UnbindArgs {
+    /// The function, as 0000:03:00.0.
+    #[arg(value_name = "BDF")]
+    pub(crate) address: Address,
 }
 
 /// Which device.
@@ -40,11 +74,12 @@ pub(crate) enum Command {
 pub(crate) struct DeviceArgs {
     /// The device: `model` is the executable model, in this process; `rtl` the compiled RTL, which is
     /// there if the program was built with `--features rtl`; `vfio-user:PATH` one that another
-    /// process offers on that socket, as `esnic serve` does.
+    /// process offers on that socket, as `esnic serve` does; `0000:03:00.0` the PCI function there,
+    /// which `esnic bind` has lent to user space.
     #[arg(long, value_name = "DEVICE", default_value = "model")]
     pub(crate) device: Kind,
     /// Rows of the SA table: a power of two from 2 to 1048576 for the model; RTL is compiled for 4096
-    /// and for 65536. A device of another process has as many as it has. [default: 4096]
+    /// and for 65536. Any other device has as many as it has. [default: 4096]
     #[arg(long, value_name = "ROWS")]
     pub(crate) capacity: Option<u32>,
     /// Write a waveform of the RTL to this file, in the format FST. Takes a program that was built

@@ -8,7 +8,8 @@ use crate::args::DeviceArgs;
 use crate::failure::Failure;
 use anyhow::{Context, anyhow};
 use esnic_abi::Params;
-use esnic_driver::transport::{Sim, Transport, VfioUser};
+use esnic_driver::pci::Address;
+use esnic_driver::transport::{Sim, Transport, Vfio, VfioUser};
 use esnic_driver::{Config, KeyMemory, SaManager};
 use esnic_model::Model;
 use std::borrow::Cow;
@@ -28,6 +29,8 @@ pub(crate) enum Kind {
     Rtl,
     /// What another process offers on this socket.
     VfioUser(PathBuf),
+    /// The PCI function there, through the kernel's VFIO.
+    Vfio(Address),
 }
 
 impl FromStr for Kind {
@@ -42,6 +45,9 @@ impl FromStr for Kind {
                 path => Ok(Self::VfioUser(path.into())),
             };
         }
+        if let Ok(address) = text.parse() {
+            return Ok(Self::Vfio(address));
+        }
         match text {
             "model" => Ok(Self::Model),
             #[cfg(feature = "rtl")]
@@ -51,9 +57,9 @@ impl FromStr for Kind {
                  `cargo run --release --features rtl --` runs esnic with it"
                 .to_owned()),
             #[cfg(feature = "rtl")]
-            _ => Err("this build can drive `model`, `rtl` and `vfio-user:PATH`".to_owned()),
+            _ => Err("this build can drive `model`, `rtl`, `vfio-user:PATH` and a PCI function as `0000:03:00.0`".to_owned()),
             #[cfg(not(feature = "rtl"))]
-            _ => Err("this build can drive `model` and `vfio-user:PATH`; one with `--features rtl` also `rtl`".to_owned()),
+            _ => Err("this build can drive `model`, `vfio-user:PATH` and a PCI function as `0000:03:00.0`; one with `--features rtl` also `rtl`".to_owned()),
         }
     }
 }
@@ -66,6 +72,7 @@ impl Kind {
             #[cfg(feature = "rtl")]
             Self::Rtl => "rtl".into(),
             Self::VfioUser(path) => format!("{VFIO_USER}{}", path.display()).into(),
+            Self::Vfio(address) => address.to_string().into(),
         }
     }
 }
@@ -81,8 +88,13 @@ pub(crate) trait Job {
 
 /// Opens the device, does the job, and closes the device in order.
 pub(crate) fn with<J: Job>(args: &DeviceArgs, config: Config, job: J) -> Result<J::Out, Failure> {
-    // What a device in this process is given are test keys; where limits forbid locking, it still runs.
-    let config = Config { key_memory: KeyMemory::BestEffort, ..config };
+    // What a device that is a program is given are test keys; where limits forbid locking, it still
+    // runs. A real one's are real.
+    let key_memory = match args.device {
+        Kind::Vfio(_) => KeyMemory::Locked,
+        _ => KeyMemory::BestEffort,
+    };
+    let config = Config { key_memory, ..config };
     check_trace(args)?;
     match &args.device {
         Kind::Model => on(Sim::new("model", model(args)?), config, job, |_| ()),
@@ -97,6 +109,14 @@ pub(crate) fn with<J: Job>(args: &DeviceArgs, config: Config, job: J) -> Result<
             let transport = VfioUser::connect(path).map_err(Failure::device)?;
             on(transport, config, job, |_| ())
         }
+        Kind::Vfio(address) => {
+            if args.capacity.is_some() {
+                return Err(Failure::Input(anyhow!(
+                    "--capacity: {address} has as many rows as it has"
+                )));
+            }
+            on(Vfio::open(*address).map_err(Failure::device)?, config, job, |_| ())
+        }
     }
 }
 
@@ -110,6 +130,7 @@ pub(crate) fn check_trace(args: &DeviceArgs) -> Result<(), Failure> {
             "this build writes no waveforms; `cargo run --release --features trace --` runs one that does"
         }
         Kind::Model => "only `--device rtl` has waveforms",
+        Kind::Vfio(_) => "only `--device rtl` has waveforms",
         Kind::VfioUser(_) => {
             "the process that has the device writes its waveform; give it to `esnic serve`"
         }

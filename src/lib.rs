@@ -7,9 +7,11 @@
 
 mod args;
 mod bench;
+mod bind;
 mod caps;
 mod demo;
 mod device;
+mod devices;
 mod failure;
 mod output;
 pub mod serve;
@@ -35,6 +37,9 @@ pub fn main() -> ExitCode {
         Some(args::Command::Caps(args)) => caps::run(&args),
         Some(args::Command::Bench(args)) => bench::run(&args),
         Some(args::Command::Serve(args)) => serve::run(&args),
+        Some(args::Command::Devices(args)) => devices::run(&args),
+        Some(args::Command::Bind(args)) => bind::bind(&args),
+        Some(args::Command::Unbind(args)) => bind::unbind(&args),
     };
     match outcome {
         Ok(()) if output::failed() => ExitCode::from(2),

@@ -11,7 +11,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub(crate) fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_BORDERS_ONLY);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
+    // A serial line is a terminal of no known width.
+    if table.width() != Some(0) {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
     table.set_header(headings);
     table
 }

@@ -123,6 +123,9 @@ pub enum Error {
         /// What failed and what to do.
         what: String,
     },
+    /// The host does not lend the function.
+    #[error(transparent)]
+    Host(#[from] crate::pci::Refusal),
     /// The driver was closed: the keys are wiped, so there is nothing to restore from.
     #[error("the device was closed; open it again")]
     Closed,

@@ -23,6 +23,7 @@ pub mod error;
 mod gate;
 mod nic;
 mod pair;
+pub mod pci;
 mod pending;
 pub mod regs;
 pub mod sa;

@@ -243,6 +243,7 @@ impl<T: Transport> Nic<T> {
 
     fn check_device(&self) -> Result<(), Error> {
         let t = &self.transport;
+        t.check()?;
         let status = regs::global(t, Global::STATUS);
         if status == u32::MAX {
             return Err(Error::Gone);

@@ -190,6 +190,17 @@ pub(crate) fn protect(region: &MmapRegion) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Keeps huge pages, which are never swapped, out of core dumps and of forked children.
+pub(crate) fn hide(region: &MmapRegion) -> std::io::Result<()> {
+    for advice in [libc::MADV_DONTDUMP, libc::MADV_DONTFORK] {
+        // SAFETY: as in `protect`.
+        if unsafe { libc::madvise(region.as_ptr().cast(), region.size(), advice) } != 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

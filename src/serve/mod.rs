@@ -170,6 +170,9 @@ pub(crate) fn run(args: &ServeArgs) -> Outcome {
             let last = |device: &mut _| device::rtl::look_back(&args.device, device);
             offer(args, || device::rtl::device(&args.device), last)
         }
+        Kind::Vfio(_) => Err(Failure::Input(anyhow!(
+            "--device: a PCI function is the kernel's to lend; this takes a device of its own"
+        ))),
         Kind::VfioUser(_) => Err(Failure::Input(anyhow!(
             "--device: what another process offers is offered already; this takes a device of its own"
         ))),

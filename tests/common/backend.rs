@@ -2,10 +2,10 @@
 //! What can stand behind the boundary. A new device under test is one more `impl Backend` and one
 //! more line in `for_each_backend!`; no test changes.
 
-use esnic_abi::regs::global;
 use esnic_abi::{Device, Params};
-use esnic_driver::transport::{Sim, Transport};
-use esnic_model::{Fatal, Model as Device1, Trigger};
+use esnic_driver::transport::Transport;
+use std::fmt;
+use std::str::FromStr;
 
 /// A way to make a device, and the hooks behind its pins that this kind of device has. A test that
 /// needs a hook which is not there checks what it can without it.
@@ -63,7 +63,41 @@ pub enum Fault {
     FailedWrite,
 }
 
-/// One executed command.
+/// For the line to a bench that has the device.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::VerifyAdd => f.write_str("verify-add"),
+            Self::VerifyDelete => f.write_str("verify-delete"),
+            Self::Internal(info) => write!(f, "internal {info}"),
+            Self::TableEcc(info) => write!(f, "table-ecc {info}"),
+            Self::PoisonedRead => f.write_str("poisoned-read"),
+            Self::FailedRead => f.write_str("failed-read"),
+            Self::FailedWrite => f.write_str("failed-write"),
+        }
+    }
+}
+
+impl FromStr for Fault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, number) = text.split_once(' ').unwrap_or((text, ""));
+        let info = || number.parse().map_err(|_| format!("`{text}` has no number"));
+        match name {
+            "verify-add" => Ok(Self::VerifyAdd),
+            "verify-delete" => Ok(Self::VerifyDelete),
+            "internal" => info().map(Self::Internal),
+            "table-ecc" => info().map(Self::TableEcc),
+            "poisoned-read" => Ok(Self::PoisonedRead),
+            "failed-read" => Ok(Self::FailedRead),
+            "failed-write" => Ok(Self::FailedWrite),
+            _ => Err(format!("`{text}` is no fault")),
+        }
+    }
+}
+
+/// One executed command; `PAIR:DIRECT:COOKIE` on the line from a bench.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Took {
     pub pair: u32,
@@ -71,73 +105,28 @@ pub struct Took {
     pub cookie: u32,
 }
 
-/// The executable model, in this process.
-pub struct Model;
-
-impl Backend for Model {
-    const NAME: &'static str = "model";
-    type Link = Sim<Device1>;
-
-    fn plug(params: Params) -> Self::Link {
-        let mut device = Device1::new(params).expect("a build that can be");
-        device.set_trace(true);
-        Sim::new(Self::NAME, device)
-    }
-
-    fn pins<R>(link: &Self::Link, f: impl FnOnce(&mut dyn Device) -> R) -> Option<R> {
-        Some(link.with_device(|device| f(device)))
-    }
-
-    fn step(link: &Self::Link, cycles: u32) -> Option<()> {
-        link.step(cycles);
-        Some(())
-    }
-
-    fn inject(link: &Self::Link, fault: Fault) -> Option<()> {
-        link.with_device(|device| faults_of_model(device, fault));
-        Some(())
-    }
-
-    fn trace(link: &Self::Link) -> Option<Vec<Took>> {
-        Some(link.with_device(trace_of_model))
-    }
-
-    fn is_wiped(link: &Self::Link, index: u32) -> Option<bool> {
-        Some(link.with_device(|device| device.raw_row_is_zero(index)))
+impl fmt::Display for Took {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.pair, u8::from(self.direct), self.cookie)
     }
 }
 
-/// Makes the model fail, wherever it is.
-pub fn faults_of_model(device: &mut Device1, fault: Fault) {
-    let faults = device.faults_mut();
-    let fatal = |field: esnic_abi::layout::Field, info| {
-        let cause = field.put(0, 1);
-        Some(Fatal { cause, info })
-    };
-    match fault {
-        Fault::VerifyAdd => faults.verify_add = Trigger::next(),
-        Fault::VerifyDelete => faults.verify_delete = Trigger::next(),
-        Fault::Internal(info) => faults.fatal = fatal(global::FATAL_CAUSE::INTERNAL, info),
-        Fault::TableEcc(info) => faults.fatal = fatal(global::FATAL_CAUSE::TABLE_ECC, info),
-        Fault::PoisonedRead => faults.poison_read = Trigger::next(),
-        Fault::FailedRead => faults.fail_read = Trigger::next(),
-        Fault::FailedWrite => faults.fail_write = Trigger::next(),
-    }
-}
+impl FromStr for Took {
+    type Err = String;
 
-/// What the model has executed, wherever it is.
-pub fn trace_of_model(device: &mut Device1) -> Vec<Took> {
-    let took = device.take_trace().into_iter().map(|one| Took {
-        pair: one.queue_pair.into(),
-        direct: one.direct,
-        cookie: one.cookie.0,
-    });
-    took.collect()
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers: Result<Vec<u32>, _> = text.split(':').map(str::parse).collect();
+        match numbers.as_deref() {
+            Ok(&[pair, direct, cookie]) => Ok(Self { pair, direct: direct == 1, cookie }),
+            _ => Err(format!("`{text}` is no command that ran")),
+        }
+    }
 }
 
 /// The tests of a file, once per backend: `for_each_backend!(one_promise, another);` where each
 /// promise is a `fn one_promise<B: Backend>()`. A promise that is not listed is dead code, which
 /// the lints refuse.
+#[cfg(not(esnic_guest))]
 macro_rules! for_each_backend {
     ($($promise:ident),* $(,)?) => {
         mod model {
@@ -148,6 +137,16 @@ macro_rules! for_each_backend {
         }
         mod vfio_user {
             $( #[test] fn $promise() { super::$promise::<crate::common::VfioUser>(); } )*
+        }
+    };
+}
+
+/// The same in the test guest, where the kernel's VFIO is the one way to a device.
+#[cfg(esnic_guest)]
+macro_rules! for_each_backend {
+    ($($promise:ident),* $(,)?) => {
+        mod vfio {
+            $( #[test] fn $promise() { super::$promise::<crate::common::Vfio>(); } )*
         }
     };
 }

@@ -8,14 +8,20 @@
 #[macro_use]
 pub mod backend;
 pub mod cmd;
+#[cfg(not(esnic_guest))]
+pub mod model;
 pub mod oracle;
 pub mod pair;
 pub mod program;
 pub mod rig;
+#[cfg(not(esnic_guest))]
 pub mod rtl;
+#[cfg(not(esnic_guest))]
 pub mod vfio_user;
+#[cfg(esnic_guest)]
+pub mod vfio;
 
-pub use backend::{Backend, Fault, Model, Took};
+pub use backend::{Backend, Fault, Took};
 pub use cmd::{Cmd, digest_of, esp, live_view};
 pub use esnic_abi::regs::{Counters, Doorbell, Global, MsixPba, MsixTable, QueuePair};
 pub use esnic_abi::{
@@ -25,7 +31,13 @@ pub use esnic_abi::{
 pub use esnic_driver::dma::DmaAccess;
 pub use esnic_driver::regs;
 pub use esnic_driver::transport::Transport;
+#[cfg(not(esnic_guest))]
+pub use model::Model;
 pub use pair::{Done, PATIENCE, Pair, Path, Shape, Split};
 pub use rig::Rig;
+#[cfg(not(esnic_guest))]
 pub use rtl::Rtl;
+#[cfg(not(esnic_guest))]
 pub use vfio_user::VfioUser;
+#[cfg(esnic_guest)]
+pub use vfio::Vfio;

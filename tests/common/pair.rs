@@ -321,6 +321,14 @@ impl<L: Transport> Pair<L> {
         })
     }
 
+    /// Whether the next completion is in memory; leaves it there.
+    pub fn is_next_there(&self) -> bool {
+        let log2 = self.shape.cq_log2;
+        let at = 16 * (self.seen & ((1 << log2) - 1)) as usize;
+        let phase = (self.seen >> log2) & 1 == 0;
+        (self.cq.load(at + 8, Ordering::Acquire) >> 63 == 1) == phase
+    }
+
     /// `sq_head` never goes back and never passes the tail (R10).
     #[track_caller]
     fn check_sq_head(&mut self, sq_head: u16) {

@@ -31,36 +31,43 @@ impl Backend for Rtl {
     }
 
     fn inject(link: &Self::Link, fault: Fault) -> Option<()> {
-        link.with_device(|device| {
-            let faults = device.faults_mut();
-            match fault {
-                Fault::PoisonedRead => faults.poison_read = Trigger::next(),
-                Fault::FailedRead => faults.fail_read = Trigger::next(),
-                Fault::FailedWrite => faults.fail_write = Trigger::next(),
-                Fault::VerifyAdd => faults.verify_add = true,
-                Fault::VerifyDelete => faults.verify_delete = true,
-                Fault::Internal(info) => {
-                    faults.fatal = Some((1 << global::FATAL_CAUSE::INTERNAL.lsb, info));
-                }
-                Fault::TableEcc(info) => {
-                    faults.fatal = Some((1 << global::FATAL_CAUSE::TABLE_ECC.lsb, info));
-                }
-            }
-            Some(())
-        })
+        link.with_device(|device| inject(device, fault));
+        Some(())
     }
 
     fn trace(link: &Self::Link) -> Option<Vec<Took>> {
-        let issued = link.with_device(RtlDevice::take_issued);
-        let took = issued.into_iter().map(|one| Took {
-            pair: one.queue_pair.into(),
-            direct: one.direct,
-            cookie: one.cookie,
-        });
-        Some(took.collect())
+        Some(link.with_device(took))
     }
 
     fn is_wiped(link: &Self::Link, index: u32) -> Option<bool> {
         Some(link.with_device(|device| device.raw_row_is_zero(index)))
     }
+}
+
+/// Makes the RTL, or its bus, fail.
+pub fn inject(device: &mut RtlDevice, fault: Fault) {
+    let faults = device.faults_mut();
+    match fault {
+        Fault::PoisonedRead => faults.poison_read = Trigger::next(),
+        Fault::FailedRead => faults.fail_read = Trigger::next(),
+        Fault::FailedWrite => faults.fail_write = Trigger::next(),
+        Fault::VerifyAdd => faults.verify_add = true,
+        Fault::VerifyDelete => faults.verify_delete = true,
+        Fault::Internal(info) => {
+            faults.fatal = Some((1 << global::FATAL_CAUSE::INTERNAL.lsb, info));
+        }
+        Fault::TableEcc(info) => {
+            faults.fatal = Some((1 << global::FATAL_CAUSE::TABLE_ECC.lsb, info));
+        }
+    }
+}
+
+/// What the RTL issued since the last call.
+pub fn took(device: &mut RtlDevice) -> Vec<Took> {
+    let took = device.take_issued().into_iter().map(|one| Took {
+        pair: one.queue_pair.into(),
+        direct: one.direct,
+        cookie: one.cookie,
+    });
+    took.collect()
 }

@@ -4,7 +4,8 @@
 #[path = "../served/link.rs"]
 pub mod link;
 
-use super::backend::{Backend, Fault, Took, faults_of_model, trace_of_model};
+use super::backend::{Backend, Fault, Took};
+use super::model::{inject, took};
 use esnic_abi::Params;
 use link::Remote;
 
@@ -22,12 +23,12 @@ impl Backend for VfioUser {
     }
 
     fn inject(link: &Self::Link, fault: Fault) -> Option<()> {
-        link.with_device(|device| faults_of_model(device, fault));
+        link.with_device(|device| inject(device, fault));
         Some(())
     }
 
     fn trace(link: &Self::Link) -> Option<Vec<Took>> {
-        Some(link.with_device(trace_of_model))
+        Some(link.with_device(took))
     }
 
     fn is_wiped(link: &Self::Link, index: u32) -> Option<bool> {

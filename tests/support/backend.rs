@@ -5,7 +5,7 @@
 use super::recorder::Recorder;
 use core::ops::Range;
 use esnic_abi::Params;
-use esnic_driver::transport::{Sim, Transport};
+use esnic_driver::transport::Transport;
 use esnic_driver::{Config, KeyMemory, SaManager, Timeouts};
 use esnic_model::Faults;
 use std::time::Duration;
@@ -41,8 +41,8 @@ pub trait Backend: 'static {
         None
     }
 
-    /// Addresses of this process that stand for the inside of the device, where a key belongs. Empty if
-    /// the device is elsewhere, or keeps a key in its row alone.
+    /// Addresses of this process that stand for the inside of the device, where a key belongs: an empty
+    /// one if the device is elsewhere, none if it keeps a key in its row alone.
     fn inside(_link: &Self::Link) -> Vec<Range<usize>> {
         Vec::new()
     }
@@ -51,47 +51,6 @@ pub trait Backend: 'static {
     fn executed(_link: &Self::Link) -> Option<Vec<u8>> {
         None
     }
-}
-
-/// The executable model, in this process.
-pub struct Model;
-
-impl Backend for Model {
-    const NAME: &'static str = "model";
-    type Link = Sim<esnic_model::Model>;
-
-    fn plug(params: Params) -> Self::Link {
-        let device = esnic_model::Model::new(params).expect("a build that can be");
-        Sim::new(Self::NAME, device)
-    }
-
-    fn misbehave(link: &Self::Link, change: impl FnOnce(&mut Faults)) -> bool {
-        link.with_device(|device| change(device.faults_mut()));
-        true
-    }
-
-    fn mappings(link: &Self::Link) -> Option<usize> {
-        Some(link.mappings())
-    }
-
-    fn iommu_faults(link: &Self::Link) -> Option<u64> {
-        Some(link.iommu_faults())
-    }
-
-    fn is_wiped(link: &Self::Link, index: u32) -> Option<bool> {
-        Some(link.with_device(|device| device.raw_row_is_zero(index)))
-    }
-
-    fn executed(link: &Self::Link) -> Option<Vec<u8>> {
-        Some(link.with_device(executed_by_model))
-    }
-}
-
-/// The opcode bytes that the model has executed, wherever it is.
-pub fn executed_by_model(device: &mut esnic_model::Model) -> Vec<u8> {
-    let trace = device.take_trace();
-    device.set_trace(true);
-    trace.iter().map(|one| one.opcode_byte).collect()
 }
 
 /// The transport of every test: a backend's, with a recorder in between.
@@ -141,6 +100,7 @@ pub fn open_on<B: Backend>(link: &Link<B>, config: Config) -> Manager<B> {
 /// The tests of a file, once per backend: `on_every_backend!(one_promise, another);` where each
 /// promise is a `fn one_promise<B: Backend>()`. A promise that is not listed is dead code, which
 /// the lints refuse.
+#[cfg(not(esnic_guest))]
 macro_rules! on_every_backend {
     ($($promise:ident),* $(,)?) => {
         mod model {
@@ -151,6 +111,16 @@ macro_rules! on_every_backend {
         }
         mod vfio_user {
             $( #[test] fn $promise() { super::$promise::<crate::support::VfioUser>(); } )*
+        }
+    };
+}
+
+/// The same in the test guest, where the kernel's VFIO is the one way to a device.
+#[cfg(esnic_guest)]
+macro_rules! on_every_backend {
+    ($($promise:ident),* $(,)?) => {
+        mod vfio {
+            $( #[test] fn $promise() { super::$promise::<crate::support::Vfio>(); } )*
         }
     };
 }

@@ -9,13 +9,19 @@
 pub mod backend;
 pub mod hostile;
 pub mod needle;
+#[cfg(not(esnic_guest))]
+pub mod model;
 pub mod pumped;
 pub mod recorder;
+#[cfg(not(esnic_guest))]
 pub mod rtl;
 pub mod sas;
+#[cfg(not(esnic_guest))]
 pub mod vfio_user;
+#[cfg(esnic_guest)]
+pub mod vfio;
 
-pub use backend::{Backend, Link, Manager, Model, config, open, open_on, small};
+pub use backend::{Backend, Link, Manager, config, open, open_on, small};
 pub use esnic_abi::regs::{Counters, Doorbell, Global};
 pub use esnic_abi::{Algorithm, Bar, Direction, Mode, Opcode, Params, Protocol, Spi, Status, Top};
 pub use esnic_driver::transport::{Sim, Transport};
@@ -25,10 +31,16 @@ pub use esnic_driver::{
     UdpPorts, Verify, WaitError,
 };
 pub use esnic_model::{Fatal, Faults, Stuck, Trigger};
+#[cfg(not(esnic_guest))]
+pub use model::Model;
 pub use recorder::{Event, Recorder};
+#[cfg(not(esnic_guest))]
 pub use rtl::Rtl;
 pub use sas::{ah, done, esp, hi, keys, outcome, settled, top_of, update};
 pub use std::sync::Arc;
 pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 pub use std::time::{Duration, Instant};
+#[cfg(not(esnic_guest))]
 pub use vfio_user::VfioUser;
+#[cfg(esnic_guest)]
+pub use vfio::Vfio;

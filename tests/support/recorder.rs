@@ -174,6 +174,14 @@ impl<T: Transport> Transport for Recorder<T> {
         self.0.link.interrupt_fd(vector)
     }
 
+    fn check(&self) -> Result<(), Error> {
+        self.0.link.check()
+    }
+
+    fn removal_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.link.removal_fd()
+    }
+
     fn relax(&self) {
         self.0.link.relax();
     }

@@ -22,15 +22,7 @@ impl Backend for Rtl {
     }
 
     fn misbehave(link: &Self::Link, change: impl FnOnce(&mut Faults)) -> bool {
-        link.with_device(|device| {
-            let mut wanted = of_bus(device.faults_mut());
-            change(&mut wanted);
-            let found = on_bus(&wanted);
-            if let Some(faults) = &found {
-                *device.faults_mut() = faults.clone();
-            }
-            found.is_some()
-        })
+        link.with_device(|device| misbehave(device, change))
     }
 
     fn is_wiped(link: &Self::Link, index: u32) -> Option<bool> {
@@ -42,12 +34,7 @@ impl Backend for Rtl {
     }
 
     fn executed(link: &Self::Link) -> Option<Vec<u8>> {
-        let issued = link.with_device(|device| {
-            let issued = device.take_issued();
-            device.log_issued(true);
-            issued
-        });
-        Some(issued.iter().map(|one| one.opcode_byte).collect())
+        Some(link.with_device(executed))
     }
 
     fn mappings(link: &Self::Link) -> Option<usize> {
@@ -57,6 +44,24 @@ impl Backend for Rtl {
     fn iommu_faults(link: &Self::Link) -> Option<u64> {
         Some(link.iommu_faults())
     }
+}
+
+/// Turns the knobs that the RTL and its bus have. False if the change takes others.
+pub fn misbehave(device: &mut RtlDevice, change: impl FnOnce(&mut Faults)) -> bool {
+    let mut wanted = of_bus(device.faults_mut());
+    change(&mut wanted);
+    let found = on_bus(&wanted);
+    if let Some(faults) = &found {
+        *device.faults_mut() = faults.clone();
+    }
+    found.is_some()
+}
+
+/// The opcode bytes that the RTL issued since the last call; from the first call on.
+pub fn executed(device: &mut RtlDevice) -> Vec<u8> {
+    let issued = device.take_issued();
+    device.log_issued(true);
+    issued.iter().map(|one| one.opcode_byte).collect()
 }
 
 /// The next occasion, or none: what the RTL's own hooks can do.

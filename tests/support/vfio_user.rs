@@ -4,7 +4,8 @@
 #[path = "../served/link.rs"]
 pub mod link;
 
-use super::backend::{Backend, executed_by_model};
+use super::backend::Backend;
+use super::model::executed;
 use esnic_abi::Params;
 use esnic_model::Faults;
 use link::Remote;
@@ -39,6 +40,6 @@ impl Backend for VfioUser {
     }
 
     fn executed(link: &Self::Link) -> Option<Vec<u8>> {
-        Some(link.with_device(executed_by_model))
+        Some(link.with_device(executed))
     }
 }

@@ -8,6 +8,7 @@ mod ci;
 mod cocotb;
 mod coverage;
 mod figures;
+mod guest;
 mod lint;
 mod mutants;
 mod process;
@@ -103,6 +104,12 @@ const TASKS: &[Task] = &[
         arguments: "BINARY TEST",
         about: "run a failing test of the RTL again, and leave its seed, log and last cycles",
         run: waves::run,
+    },
+    Task {
+        name: "guest",
+        arguments: "[--device model|rtl] [--shell] [TEST…]",
+        about: "drive the device by real VFIO in a QEMU guest: all tests, those with such names, or a prompt",
+        run: guest::run,
     },
     Task {
         name: "ci",

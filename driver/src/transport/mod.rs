@@ -5,6 +5,7 @@
 //! kernel's VFIO. It is used generically, so a register store is a store.
 
 pub mod sim;
+pub mod vfio;
 pub mod vfio_user;
 
 use crate::dma::{DmaAccess, DmaBuffer};
@@ -14,6 +15,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 pub use sim::Sim;
+pub use vfio::Vfio;
 pub use vfio_user::VfioUser;
 
 /// How a device is reached.
@@ -92,6 +94,20 @@ pub trait Transport: Send + Sync + 'static {
     /// `None` where the vector is not enabled, and where nobody could be woken: a device in this
     /// process moves only while somebody polls.
     fn interrupt_fd(&self, _vector: u16) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// What the host has to say about the device beside what its registers tell: an error on its bus.
+    ///
+    /// # Errors
+    /// What is wrong. A reset that works ends it.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// A file that becomes readable when the host wants the device back: somebody unbinds it, or is
+    /// about to pull it out. Whoever has it then closes it; the host waits for that.
+    fn removal_fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 

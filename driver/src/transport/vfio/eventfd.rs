@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Files that the kernel signals for interrupts.
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::io::Errno;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Instant;
+
+/// A counter that the kernel adds to; it is readable while it is not 0.
+pub(super) struct Eventfd(OwnedFd);
+
+impl Eventfd {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?))
+    }
+
+    /// Takes in what was signalled; false if nothing was.
+    pub(super) fn take(&self) -> bool {
+        let mut count = [0; 8];
+        loop {
+            match rustix::io::read(&self.0, &mut count) {
+                Err(Errno::INTR) => {}
+                result => return result.is_ok(),
+            }
+        }
+    }
+
+    pub(super) fn raw(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl AsFd for Eventfd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Waits until one of `files` is readable; false if the deadline passed first.
+pub(super) fn wait(files: &[&Eventfd], deadline: Instant) -> io::Result<bool> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let limit = Timespec::try_from(left).ok();
+        let mut fds: Vec<_> = files.iter().map(|fd| PollFd::new(*fd, PollFlags::IN)).collect();
+        match poll(&mut fds, limit.as_ref()) {
+            Err(Errno::INTR) => {}
+            result => return Ok(result? > 0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn what_was_signalled_is_taken_in_once() {
+        let fd = Eventfd::new().unwrap();
+        let soon = || Instant::now() + Duration::from_millis(20);
+        assert!(!fd.take());
+        let begun = Instant::now();
+        assert!(!wait(&[&fd], soon()).unwrap());
+        assert!(begun.elapsed() >= Duration::from_millis(20), "no earlier than the deadline");
+        rustix::io::write(&fd, &3u64.to_ne_bytes()).unwrap();
+        assert!(wait(&[&Eventfd::new().unwrap(), &fd], soon()).unwrap());
+        assert!(fd.take() && !fd.take());
+        assert!(!wait(&[&fd], Instant::now()).unwrap());
+    }
+}
