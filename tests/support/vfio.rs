@@ -20,7 +20,8 @@ impl Backend for Vfio {
     fn plug(params: Params) -> Self::Link {
         let address = ask(&format!("plug {}", wire::params_text(&params)));
         let address = address.expect("every bench can plug a device in");
-        transport::Vfio::open(&address).unwrap_or_else(|error| panic!("{address}: {error}"))
+        transport::Vfio::open(address.parse().expect("an address"))
+            .unwrap_or_else(|error| panic!("{address}: {error}"))
     }
 
     fn misbehave(link: &Self::Link, change: impl FnOnce(&mut Faults)) -> bool {
@@ -30,6 +31,10 @@ impl Backend for Vfio {
         let mut faults = wire::faults(&now).unwrap_or_else(|error| panic!("{error}"));
         change(&mut faults);
         ask(&format!("misbehave {name} {}", wire::faults_text(&faults))).is_some()
+    }
+
+    fn mappings(link: &Self::Link) -> Option<usize> {
+        Some(link.mappings())
     }
 
     fn is_wiped(link: &Self::Link, index: u32) -> Option<bool> {

@@ -55,11 +55,8 @@ impl Plugged {
     pub(crate) fn first(kind: Kind, capacity: u32) -> Result<Self, String> {
         let usual = Params::default();
         let most = capacity.checked_ilog2().unwrap_or(0) as u8;
-        let usual = Params {
-            sa_capacity: capacity,
-            stage_log2: usual.stage_log2.min(most),
-            ..usual
-        };
+        let usual =
+            Params { sa_capacity: capacity, stage_log2: usual.stage_log2.min(most), ..usual };
         match kind {
             Kind::Model => Self::new(kind, usual),
             Kind::Rtl => {

@@ -41,11 +41,7 @@ pub(crate) fn attend(line: UnixStream, bench: &mut Bench) -> io::Result<()> {
 }
 
 /// Nothing if this kind of device cannot do it.
-fn answer(
-    bench: &mut Bench,
-    untold: &mut Untold,
-    request: &str,
-) -> Result<Option<String>, String> {
+fn answer(bench: &mut Bench, untold: &mut Untold, request: &str) -> Result<Option<String>, String> {
     let (verb, rest) = request.split_once(' ').unwrap_or((request, ""));
     let (address, rest) = match verb {
         "plug" => {
