@@ -16,10 +16,10 @@ pub mod program;
 pub mod rig;
 #[cfg(not(esnic_guest))]
 pub mod rtl;
-#[cfg(not(esnic_guest))]
-pub mod vfio_user;
 #[cfg(esnic_guest)]
 pub mod vfio;
+#[cfg(not(esnic_guest))]
+pub mod vfio_user;
 
 pub use backend::{Backend, Fault, Took};
 pub use cmd::{Cmd, digest_of, esp, live_view};
@@ -37,7 +37,7 @@ pub use pair::{Done, PATIENCE, Pair, Path, Shape, Split};
 pub use rig::Rig;
 #[cfg(not(esnic_guest))]
 pub use rtl::Rtl;
-#[cfg(not(esnic_guest))]
-pub use vfio_user::VfioUser;
 #[cfg(esnic_guest)]
 pub use vfio::Vfio;
+#[cfg(not(esnic_guest))]
+pub use vfio_user::VfioUser;

@@ -18,7 +18,8 @@ impl Backend for Vfio {
     fn plug(params: Params) -> Self::Link {
         let address = ask(&format!("plug {}", wire::params_text(&params)));
         let address = address.expect("every bench can plug a device in");
-        transport::Vfio::open(&address).unwrap_or_else(|error| panic!("{address}: {error}"))
+        transport::Vfio::open(address.parse().expect("an address"))
+            .unwrap_or_else(|error| panic!("{address}: {error}"))
     }
 
     fn inject(link: &Self::Link, fault: Fault) -> Option<()> {

@@ -8,18 +8,18 @@
 #[macro_use]
 pub mod backend;
 pub mod hostile;
-pub mod needle;
 #[cfg(not(esnic_guest))]
 pub mod model;
+pub mod needle;
 pub mod pumped;
 pub mod recorder;
 #[cfg(not(esnic_guest))]
 pub mod rtl;
 pub mod sas;
-#[cfg(not(esnic_guest))]
-pub mod vfio_user;
 #[cfg(esnic_guest)]
 pub mod vfio;
+#[cfg(not(esnic_guest))]
+pub mod vfio_user;
 
 pub use backend::{Backend, Link, Manager, config, open, open_on, small};
 pub use esnic_abi::regs::{Counters, Doorbell, Global};
@@ -40,7 +40,7 @@ pub use sas::{ah, done, esp, hi, keys, outcome, settled, top_of, update};
 pub use std::sync::Arc;
 pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 pub use std::time::{Duration, Instant};
-#[cfg(not(esnic_guest))]
-pub use vfio_user::VfioUser;
 #[cfg(esnic_guest)]
 pub use vfio::Vfio;
+#[cfg(not(esnic_guest))]
+pub use vfio_user::VfioUser;

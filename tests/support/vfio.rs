@@ -33,6 +33,10 @@ impl Backend for Vfio {
         ask(&format!("misbehave {name} {}", wire::faults_text(&faults))).is_some()
     }
 
+    fn mappings(link: &Self::Link) -> Option<usize> {
+        Some(link.mappings())
+    }
+
     fn is_wiped(link: &Self::Link, index: u32) -> Option<bool> {
         ask(&format!("wiped {} {index}", link.name())).map(|answer| answer == "yes")
     }
