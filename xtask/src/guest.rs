@@ -75,13 +75,6 @@ fn home() -> Result<PathBuf, Failure> {
         .map_err(|e| Failure::Work(format!("{}: {e}", home.display())))
 }
 
-/// Finds or fetches what a guest run takes; says which versions.
-pub(crate) fn ensure() -> Result<String, Failure> {
-    let home = home()?;
-    let (qemu, kernel) = (Qemu::ensure(&home)?, Kernel::ensure(&home)?);
-    Ok(format!("{}, Linux {}", qemu.version, kernel.version))
-}
-
 /// Runs a guest.
 pub(crate) fn run(args: &[String]) -> Outcome {
     let wanted = Wanted::read(args)?;
