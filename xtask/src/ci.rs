@@ -2,7 +2,7 @@
 //! `cargo xtask ci`: the gate, as named steps that each run alone.
 
 use crate::process::{cargo, cargo_tool, root, run as run_command};
-use crate::{Failure, Outcome, abi, cocotb, figures, setup, test};
+use crate::{Failure, Outcome, abi, cocotb, figures, formal, setup, test};
 use std::time::Instant;
 
 /// One step of the gate.
@@ -46,6 +46,11 @@ const STEPS: &[Step] = &[
         name: "rtl-cocotb",
         promise: "an independent client drives the RTL's AXI edges",
         run: || cocotb::run(&[]),
+    },
+    Step {
+        name: "rtl-formal",
+        promise: "the RTL's proofs hold, are not vacuous, and find planted faults",
+        run: || formal::run(&[]),
     },
     Step { name: "test", promise: "every test passes", run: || test::run(&[]) },
 ];

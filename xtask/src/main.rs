@@ -7,6 +7,7 @@ mod abi;
 mod ci;
 mod cocotb;
 mod figures;
+mod formal;
 mod process;
 mod python;
 mod setup;
@@ -74,6 +75,12 @@ const TASKS: &[Task] = &[
         arguments: "[--waves] [TEST…]",
         about: "drive the RTL's AXI edges with cocotb; all tests, or those named",
         run: cocotb::run,
+    },
+    Task {
+        name: "rtl-formal",
+        arguments: "[--list] [--depth N] [--jobs N] [--no-faults] [PROOF…]",
+        about: "prove properties of the RTL; all proofs, or those named",
+        run: formal::run,
     },
     Task {
         name: "ci",
