@@ -164,9 +164,14 @@ module completions_formal
     for (int unsigned q = 0; q < QueuePairs; q++) assume (cq_log2_q[q] != '0);
     assume (32'(ring_pair_i) < QueuePairs && 32'(skip_pair_i) < QueuePairs &&
             32'(direct_pair_i) < QueuePairs);
-    // The front of the rings stays until it is taken, and an ADD's halves are of one read (sq_fetch).
+    // The front of the rings stays until it is taken, and an ADD's halves are of one read (proof
+    // `sq_fetch`: Front, SameRead).
     if (held_q) assume (ring_valid_i && ring == ring_q);
-    if (u_sched.hold_valid_q && ring_valid_i) assume (u_sched.hold_q.pair == ring_pair_i);
+    if (u_sched.hold_valid_q && ring_valid_i && !drop_q[u_sched.hold_q.pair[0]]) begin
+      assume (u_sched.hold_q.pair == ring_pair_i);
+    end
+    // The host looks at rows that there are (proof `host_port`), and so does the datapath.
+    assume (32'(view_index_i) < SaCapacity && 32'(pkt_index_i) < SaCapacity);
     // One answer to each record (esnic_dma_write, b_rec).
     assume (!answered_i || open_q != '0);
     // Completions have the pair of their command (proofs `exec` and `fifo`).
@@ -249,6 +254,57 @@ module completions_formal
   logic line_fits;   // within 64 bytes, and within the smallest ring
   assign line_fits = 32'(u_cq.first_q[1:0]) + 32'(u_cq.group_q.count) <= 4 &&
       (u_cq.line_log2 != 4'd1 || 32'(u_cq.first_q[0]) + 32'(u_cq.group_q.count) <= 2);
+
+  // ---- How beats are issued: what the proofs `lookup` and `exec` take for granted ---------------------
+
+  logic [1:0] add_verify_q;
+  logic back, owner;
+  assign back = beat.kind inside {OpVerify, OpFix};
+  assign owner = beat.kind inside {OpAdd, OpDelete};
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) add_verify_q <= '0;
+    else add_verify_q <= {add_verify_q[0], beat_valid && beat.kind == OpVerify &&
+                                           beat.opcode == 5'(OPCODE_ADD)};
+  end
+  function automatic logic same_row(beat_t add, cfg_t row);
+    return row.spi == add.spi && row.generation == add.generation && row.esp == add.esp &&
+           row.outbound == add.outbound && row.esn == add.esn;
+  endfunction
+  // As esnic_check makes commands.
+  function automatic logic checked(beat_t c);
+    return (c.status == STATUS_OK || (c.kind == OpPlain && c.status <= STATUS_UNSUPPORTED) ||
+            (c.kind == OpItem && c.status inside {STATUS_BAD_FIELD, STATUS_BAD_INDEX})) &&
+           (c.last || c.kind == OpItem) &&
+           (!(c.cas || c.monotone) || c.kind inside {OpUpdate, OpItem}) &&
+           (!c.any || c.kind == OpQuery) && (!c.record || c.kind == OpQuery) &&
+           (!c.commit || c.kind == OpResolve) &&
+           (c.kind != OpUpdate || c.mode <= UPDATE_MODE_RESYNC[1:0]) &&
+           (c.kind != OpAdd || (c.generation != '0 && (c.lo_valid || c.lo == '0) &&
+                                (c.esn || c.hi == '0))) &&
+           (c.kind != OpItem || (c.mode == UPDATE_MODE_HI[1:0] && !c.monotone &&
+                                 c.expected_hi == c.hi - 32'd1)) &&
+           (c.kind == OpPlain || c.status != STATUS_OK || 32'(c.index) < SaCapacity);
+  endfunction
+  always_ff @(posedge clk_i) begin
+    if (rst_ni) begin
+      if (u_sched.cmd_valid_q) begin
+        Checked: assert (checked(u_sched.cmd_q));
+        if (u_sched.cmd_q.kind == OpAdd) Row: assert (same_row(u_sched.cmd_q, take_row));
+      end
+      if (beat_valid) begin
+        OneASlot: assert (!busy || back || beat.kind == OpPlain ||
+                          (beat.kind == OpPacket && !beat.commit));
+        Probed: assert (back || probe == beat.index);
+        Back: assert (verify_ready == back && (!back || (verify_valid && beat == verify_beat)));
+        Place: assert (entry_take == owner && (!owner || (entry_free && beat.entry == entry)));
+        LiveBitsApart: assert (beat.kind != OpDelete || !add_verify_q[1]);
+        Others: assert (beat.kind <= OpResolve || back || !(beat.cas || beat.monotone || beat.any ||
+                        beat.record || beat.last) && beat.status == STATUS_OK);
+      end else begin
+        NoBeat: assert (!entry_take && (!verify_ready || clear_i));
+      end
+    end
+  end
 
   // For the induction step: whom a place for a read-back belongs to, in each stage; and beats are as
   // esnic_check makes them.

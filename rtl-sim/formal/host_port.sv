@@ -39,6 +39,7 @@ module host_port_formal
   logic [511:0] rdata;
   reg_wr_t reg_wr;
   logic half;
+  sa_t view_index;
 
   esnic_host_port u_port (
     .clk_i, .rst_ni,
@@ -52,7 +53,7 @@ module host_port_formal
     .reg_wr_o(reg_wr), .reg_wr_half_o(half), .reg_rd_o(), .reg_rd_msix_o(), .reg_rd_addr_o(),
     .reg_rd_data_i,
     .stage_valid_o(stage_valid), .stage_ready_i, .stage_index_o(), .stage_half_o(), .stage_data_o(),
-    .stage_dwords_o(), .view_valid_o(view_valid), .view_ready_i, .view_index_o(), .view_valid_i, .view_i,
+    .stage_dwords_o(), .view_valid_o(view_valid), .view_ready_i, .view_index_o(view_index), .view_valid_i, .view_i,
     .readable_i, .staging_i, .bad_access_o(), .stage_drop_o()
   );
 
@@ -128,6 +129,7 @@ module host_port_formal
       if (bvalid) BOf: assert (write_q && ended_q && bid == wid_q && bresp == {burst_q, 1'b0});
       if (rvalid) ROf: assert (read_q && rid == rid_q && rresp == {read_burst_q, 1'b0} &&
                                rlast == (beats_q == 9'd1));
+      if (view_valid) InTable: assert (32'(view_index) < 4096);
       // A burst does nothing.
       BurstIsNothing: assert (!(burst_q && write_q) || !(reg_wr.valid || stage_valid));
       // For the induction step: who is busy, and with what.

@@ -40,7 +40,9 @@ module sq_fetch_formal
   always_ff @(posedge clk_i) rst_ni <= 1'b1;
 
   fetch_t sent;
-  logic arvalid, rready, valid;
+  logic arvalid, rready, valid, odd, last, at_tail, ext;
+  pair_t pair;
+  line_t slot;
   logic [5:0] arid;
   logic [63:0] araddr;
   logic [7:0] arlen;
@@ -52,8 +54,8 @@ module sq_fetch_formal
     .m_axi_arid(arid), .m_axi_araddr(araddr), .m_axi_arlen(arlen), .m_axi_arvalid(arvalid),
     .m_axi_arready(arready_i), .m_axi_rid(rid_i), .m_axi_rdata(rdata_i), .m_axi_rresp(rresp_i),
     .m_axi_rlast(rlast_i), .m_axi_rvalid(rvalid_i), .m_axi_rready(rready),
-    .valid_o(valid), .pop_i(pop_i && valid), .slot_o(), .pair_o(), .odd_o(), .last_o(), .at_tail_o(),
-    .ext_o(), .skip_valid_o(), .skip_pair_o(), .skip_failed_o(), .skip_iova_o(), .skip_credits_o(),
+    .valid_o(valid), .pop_i(pop_i && valid), .slot_o(slot), .pair_o(pair), .odd_o(odd), .last_o(last),
+    .at_tail_o(at_tail), .ext_o(ext), .skip_valid_o(), .skip_pair_o(), .skip_failed_o(), .skip_iova_o(), .skip_credits_o(),
     .skip_ext_o(), .skip_ready_i, .waiting_o(), .drained_o(), .error_o(), .bad_tag_o(),
     .bad_tag_info_o()
   );
@@ -104,6 +106,18 @@ module sq_fetch_formal
     ar_q <= ar;
   end
 
+  // The front slot, and the one that was taken a cycle ago without being the last one of its read.
+  logic front_q, more_q;
+  logic [521:0] offer, offer_q;
+  assign offer = {slot, pair, odd, last, at_tail, ext};
+  always_ff @(posedge clk_i) begin
+    front_q <= rst_ni && valid && !pop_i && !clear_i;
+    more_q <= rst_ni && valid && pop_i && !last && !drop_i[pair[0]] && !clear_i;
+    offer_q <= offer;
+  end
+  logic [5:0] front_pair;
+  assign front_pair = u_fetch.front.pair;
+
   // Slots that are reserved: of all reads that are not handed out, less what was of the first one.
   logic [2:0] reads;
   logic [Tags-1:0] in_use;
@@ -148,6 +162,10 @@ module sq_fetch_formal
                       sq_tail_i[sent.pair[0]] - fetch_head_i[sent.pair[0]]);
       end
       if (u_fetch.draining_q) Drains: assert (reads == '0 && u_fetch.open_q == '0);
+      if (front_q) Front: assert (valid && offer == offer_q);
+      if (more_q) SameRead: assert (valid && pair == offer_q[9:4]);
+      if (valid && !last) MoreToCome: assert (reads != '0 && u_fetch.next_q != '0 && front_pair == pair);
+      if (u_fetch.next_q != '0) NotDead: assert (!u_fetch.qp_read_dead_q[front_pair[0]] && !u_fetch.bad_q[u_fetch.done_ptr_q[1:0]]);
       Reads: assert (reads <= 3'(Tags));
       Tracked: assert (wrong == '0);
       Reserved: assert (6'(u_fetch.used_q) == sum);
