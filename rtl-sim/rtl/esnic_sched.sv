@@ -77,7 +77,7 @@ module esnic_sched
   input  logic [63:0]           pkt_number_i,
 
   input  logic                  done_pop_i,     // a completion left for its line
-  input  logic                  record_pop_i,   // a record left, or was not needed
+  input  logic [1:0]            record_pop_i,   // records that left, or were not needed
   output logic                  idle_o,         // no command is between here and the packer
 
   output logic                  valid_o,

@@ -387,14 +387,16 @@ module esnic_top
   logic [VerifyW-1:0] entry;
   cfg_t  take_row, begin_row, row_cfg;
   sa_t   probe, sa_waddr, cfg_addr, live_addr;
-  logic  done_pop, record_pop, record_none, record_left, begin_it, refused, live_set;
+  logic  done_pop, record_none, record_left, begin_it, refused, live_set;
+  logic [1:0] record_pop;
   ctl_t  ctl, wctl, row_ctl;
   top_t  top, wtop, begin_top, row_top, pkt_top;
   logic  sa_we, cfg_re, cfg_we, row_valid, exec_valid, verify_done, fixed;
   done_t exec_done, verify_done_data, row_done, record_done;
   logic  unused_empty;
 
-  assign record_pop = record_none || record_left;
+  // Both can be in one cycle.
+  assign record_pop = 2'(record_none) + 2'(record_left);
   assign begin_index = begin_beat.index;
 
   esnic_sched #(

@@ -8,6 +8,7 @@ mod ci;
 mod cocotb;
 mod coverage;
 mod figures;
+mod formal;
 mod guest;
 mod lint;
 mod mutants;
@@ -110,6 +111,12 @@ const TASKS: &[Task] = &[
         arguments: "[--device model|rtl] [--shell] [TEST…]",
         about: "drive the device by real VFIO in a QEMU guest: all tests, those with such names, or a prompt",
         run: guest::run,
+    },
+    Task {
+        name: "rtl-formal",
+        arguments: "[--list] [--depth N] [--jobs N] [--no-faults] [PROOF…]",
+        about: "prove properties of the RTL; all proofs, or those named",
+        run: formal::run,
     },
     Task {
         name: "ci",

@@ -192,7 +192,7 @@ fn output(command: &mut Command) -> Result<String, String> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let text = String::from_utf8_lossy(&output.stderr);
-    let last = text.lines().filter(|line| !line.trim().is_empty()).next_back();
+    let last = text.lines().rfind(|line| !line.trim().is_empty());
     Err(format!("`{shown}`: {}", last.unwrap_or("failed without a word")))
 }
 

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//
+// No torn entry at the lookup port: what lk_* shows as live is one whole entry, as one ADD gave it and
+// read it back, from the cycle in which it became visible to the one in which a DELETE took it away; and
+// the answer comes after exactly one cycle. Pipeline, read-back and table, as esnic_top connects them.
+//
+// One slot is watched, and it is any. Beats come as esnic_sched issues them (its rules are shown by the
+// proof `completions`), in any order; rows are stored wrong at will, as the dbg_flip ports can. Time
+// begins after a scrub, as the device does; a clear is always followed by another one.
+module lookup_formal
+  import esnic_abi_pkg::*;
+  import esnic_pkg::*;
+#(
+  parameter int unsigned SaCapacity = 16
+) (
+  input logic       clk_i,
+  input logic       visible_i,
+  input logic       valid_i,
+  input beat_t      beat_i,
+  input cfg_t       row_i,         // of an ADD that is issued
+  input logic       lk_valid_i,
+  input sa_t        lk_index_i,
+  input logic [1:0] flip_i
+);
+  logic rst_ni = 1'b0;
+  always_ff @(posedge clk_i) rst_ni <= 1'b1;
+
+  sa_t watched_q;
+  always_ff @(posedge clk_i) watched_q <= watched_q;
+
+  // ---- Device -------------------------------------------------------------------------------------
+
+  logic we, cfg_re, cfg_we, begins, refused, stage_drop, row_valid, fixed, entry_free, busy, take;
+  logic verify_valid, verify_ready, live_set, lk_valid, lk_live;
+  ctl_t ctl, wctl, row_ctl;
+  top_t top, wtop, begin_top, row_top;
+  sa_t waddr, cfg_addr, live_addr;
+  beat_t begin_beat, row_beat, verify_beat;
+  logic [VerifyW-1:0] entry;
+  cfg_t begin_row, row_cfg, lk_entry;
+
+  esnic_exec u_exec (
+    .clk_i, .rst_ni, .clear_i(1'b0), .valid_i, .beat_i, .ctl_i(ctl), .top_i(top), .we_o(we),
+    .waddr_o(waddr), .ctl_o(wctl), .top_o(wtop), .cfg_re_o(cfg_re), .cfg_we_o(cfg_we),
+    .cfg_addr_o(cfg_addr), .begin_o(begins), .refused_o(refused), .begin_beat_o(begin_beat),
+    .begin_top_o(begin_top), .stage_drop_o(stage_drop), .sa_down_o(), .done_valid_o(), .done_o(),
+    .pkt_valid_o(), .pkt_top_o(), .row_valid_o(row_valid), .row_beat_o(row_beat),
+    .row_ctl_o(row_ctl), .row_top_o(row_top), .row_done_o(), .record_none_o(), .fixed_o(fixed),
+    .bypass_capture_o(), .bypass_exec_o()
+  );
+
+  esnic_verify u_verify (
+    .clk_i, .rst_ni, .clear_i(1'b0), .scrub_i(1'b0), .scrub_row_i('0),
+    .free_o(entry_free), .entry_o(entry), .take_i(take), .take_index_i(beat_i.index),
+    .take_row_i(row_i), .probe_i(beat_i.index), .busy_o(busy), .empty_o(),
+    .begin_i(begins), .refused_i(refused), .begin_beat_i(begin_beat), .begin_top_i(begin_top),
+    .row_o(begin_row), .valid_o(verify_valid), .ready_i(verify_ready), .beat_o(verify_beat),
+    .check_i(row_valid), .check_beat_i(row_beat), .check_ctl_i(row_ctl), .check_top_i(row_top),
+    .check_cfg_i(row_cfg), .fixed_i(fixed), .fixed_entry_i(begin_beat.entry),
+    .live_we_o(live_set), .live_addr_o(live_addr), .done_valid_o(), .done_o()
+  );
+
+  esnic_sa #(.SaCapacity(SaCapacity)) u_sa (
+    .clk_i, .rst_ni, .visible_i, .scrub_i(1'b0), .scrub_row_i('0),
+    .re_i(valid_i), .raddr_i(beat_i.index), .ctl_o(ctl), .top_o(top), .we_i(we), .waddr_i(waddr),
+    .ctl_i(wctl), .top_i(wtop), .cfg_re_i(cfg_re), .cfg_we_i(cfg_we), .cfg_addr_i(cfg_addr),
+    .cfg_i(begin_row), .cfg_o(row_cfg),
+    .live_we_i(live_set || stage_drop), .live_addr_i(live_set ? live_addr : begin_beat.index),
+    .live_i(live_set),
+    .lk_valid_i, .lk_index_i, .lk_valid_o(lk_valid), .lk_live_o(lk_live), .lk_entry_o(lk_entry),
+    .bad_o(), .bad_index_o(), .flip_i
+  );
+
+  // ---- Beats as esnic_sched issues them -------------------------------------------------------------
+
+  logic owner, back, command;
+  logic [1:0] add_verify_q;
+  assign command = beat_i.kind <= OpResolve;
+  assign owner = beat_i.kind inside {OpAdd, OpDelete};
+  assign back = beat_i.kind inside {OpVerify, OpFix};
+  assign take = valid_i && owner;
+  assign verify_ready = valid_i && back;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) add_verify_q <= '0;
+    else add_verify_q <= {add_verify_q[0], valid_i && beat_i.kind == OpVerify &&
+                                           beat_i.opcode == 5'(OPCODE_ADD)};
+  end
+
+  always_comb begin
+    assume (rst_ni || !valid_i);
+    assume (32'(watched_q) < SaCapacity);
+    if (valid_i) begin
+      assume (beat_i.kind <= OpPacket && 32'(beat_i.index) < SaCapacity);
+      // One command a slot while its read-back is awaited; a packet sees it, and moves nothing.
+      assume (!busy || back || beat_i.kind == OpPlain || (beat_i.kind == OpPacket && !beat_i.commit));
+      if (back) assume (verify_valid && beat_i == verify_beat);
+      if (owner) assume (entry_free && beat_i.entry == entry);
+      // An ADD's `live` bit and a DELETE's never meet.
+      if (beat_i.kind == OpDelete) assume (!add_verify_q[1]);
+      if (!command) assume (beat_i.status == STATUS_OK);
+      if (beat_i.kind == OpAdd) begin
+        assume (beat_i.generation != '0 && (beat_i.lo_valid || beat_i.lo == '0));
+        assume (row_i.spi == beat_i.spi && row_i.generation == beat_i.generation &&
+                row_i.esp == beat_i.esp && row_i.outbound == beat_i.outbound && row_i.esn == beat_i.esn);
+      end
+    end
+  end
+
+  // After a scrub the row is empty.
+  localparam int unsigned RowW = $clog2(SaCapacity);
+  logic [RowW-1:0] at;
+  assign at = watched_q[RowW-1:0];
+  ctl_t mem_ctl;
+  logic [1:0] mem_ctl_parity;
+  logic [11:0] mem_cfg_parity, row_parity;
+  cfg_t mem_cfg;
+  logic mem_live;
+  assign {mem_ctl_parity, mem_ctl} = u_sa.u_ctl.mem[at];
+  assign {mem_cfg_parity, mem_cfg} = u_sa.u_cfg.mem[at];
+  assign mem_live = u_sa.u_live.mem[at];
+  always_comb begin
+    if (!rst_ni) assume (mem_ctl == '0 && u_sa.u_top.mem[at] == '0 && !mem_live);
+  end
+
+  // ---- What the watched slot shows --------------------------------------------------------------------
+
+  cfg_t given_q, shown_q;     // by the last ADD that was issued; by the one that is live
+  logic live_q;
+  logic add_seen_q;           // that ADD passed its checks and is not read back yet
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) {live_q, add_seen_q} <= '0;
+    else begin
+      if (take && beat_i.kind == OpAdd && beat_i.index == watched_q) given_q <= row_i;
+      if (begins && begin_beat.index == watched_q) add_seen_q <= begin_beat.kind == OpAdd;
+      if (live_set && live_addr == watched_q) begin
+        live_q <= 1'b1;
+        shown_q <= given_q;
+        add_seen_q <= 1'b0;
+      end
+      // A DELETE that passes its checks ends it at once, an ADD that does was preceded by one.
+      if (begins && begin_beat.index == watched_q) live_q <= 1'b0;
+    end
+  end
+
+  logic asked_q, hit_q, live_then_q, deep_visible_q;
+  cfg_t shown_then_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) {asked_q, hit_q} <= '0;
+    else begin
+      asked_q <= lk_valid_i;
+      hit_q <= lk_valid_i && lk_index_i == watched_q;
+    end
+    live_then_q <= live_q;
+    deep_visible_q <= visible_i;
+    shown_then_q <= shown_q;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (rst_ni) begin
+      InOneCycle: assert (lk_valid == asked_q);
+      if (hit_q) begin
+        Live: assert (lk_live == (live_then_q && deep_visible_q && visible_i));
+        if (lk_live) Whole: assert (lk_entry == shown_then_q);
+      end
+      Beyond: assert (!(lk_valid && lk_live && 32'(u_sa.lk_index_q) >= SaCapacity));
+      // An entry becomes visible only as the end of an ADD that passed its checks and was not followed
+      // by another ADD or DELETE.
+      if (live_set && live_addr == watched_q) Earned: assert (add_seen_q);
+      NeverBoth: assert (!(live_set && stage_drop));
+    end
+  end
+
+  // ---- For the induction step -------------------------------------------------------------------------
+
+  prim_parity #(.Width($bits(cfg_t))) u_parity (.data_i(shown_q), .parity_o(row_parity));
+  logic [11:0] given_parity;
+  prim_parity #(.Width($bits(cfg_t))) u_given (.data_i(given_q), .parity_o(given_parity));
+
+  ctl_t now_ctl;    // with the write that is under way
+  assign now_ctl = (we && waddr == watched_q) ? wctl : mem_ctl;
+
+  logic [VerifyEntries-1:0] owns, owns_add, rows_wrong, outside;
+  for (genvar i = 0; i < VerifyEntries; i++) begin : gen_owner
+    assign owns[i] = !(u_verify.state_q[i] inside {3'd0, 3'd6}) && u_verify.index_q[i] == watched_q;
+    assign owns_add[i] = owns[i] && u_verify.state_q[i] inside {3'd2, 3'd3} && u_verify.add_q[i];
+    assign outside[i] = u_verify.state_q[i] != 3'd0 && 32'(u_verify.index_q[i]) >= SaCapacity;
+    // The row that was given is kept, in both copies, while it is awaited.
+    assign rows_wrong[i] = (owns_add[i] && u_verify.u_rows_check.mem[i] != given_q) ||
+        (owns_add[i] && !u_verify.u_kept.mem[i][$bits(pair_t) + 1 + 32 + 32 + $bits(top_t)]);
+  end
+
+  function automatic logic owned(logic valid, beat_t beat);
+    if (!valid || !(beat.kind inside {OpAdd, OpDelete, OpVerify, OpFix})) return 1'b1;
+    if (u_verify.index_q[beat.entry] != beat.index) return 1'b0;
+    if (beat.kind == OpVerify) return u_verify.state_q[beat.entry] == 3'd3;
+    if (beat.kind == OpFix) return u_verify.state_q[beat.entry] == 3'd5;
+    return u_verify.state_q[beat.entry] == 3'd1;
+  endfunction
+  function automatic logic apart(logic valid, beat_t beat, logic other_valid, beat_t other);
+    return !(valid && beat.kind inside {OpAdd, OpDelete, OpVerify, OpFix} &&
+             other_valid && other.kind inside {OpAdd, OpDelete, OpVerify, OpFix}) ||
+           beat.entry != other.entry;
+  endfunction
+  function automatic logic formed(logic valid, beat_t beat);
+    return !valid || (beat.kind <= OpPacket && (beat.kind <= OpResolve || beat.status == STATUS_OK) &&
+                      (beat.kind != OpAdd || beat.lo_valid || beat.lo == '0));
+  endfunction
+  // An ADD on its way to the write stage finds there the row that came with it.
+  function automatic logic carried(logic valid, beat_t beat);
+    return !valid || beat.kind != OpAdd || beat.index != watched_q ||
+           (u_verify.u_rows_begin.mem[beat.entry] == given_q &&
+            u_verify.u_rows_check.mem[beat.entry] == given_q);
+  endfunction
+  logic verify4, hit1, hit2;
+  assign verify4 = u_exec.valid4_q && u_exec.beat4_q.kind == OpVerify;
+  assign hit1 = u_exec.valid1_q && u_exec.beat1_q.index == watched_q && u_exec.beat1_q.kind != OpPlain;
+  assign hit2 = u_exec.valid2_q && u_exec.beat2_q.index == watched_q && u_exec.beat2_q.kind != OpPlain;
+
+  always_ff @(posedge clk_i) begin
+    if (rst_ni) begin
+      SameLive: assert (mem_live == live_q);
+      if (live_q) Stored: assert (mem_cfg == shown_q && mem_cfg_parity == row_parity);
+      // Visible to packets is LIVE to control (4.2).
+      if (live_q) ControlAgrees: assert (now_ctl.state == SLOT_STATE_LIVE[1:0]);
+      OneOwner: assert ($countones(owns) <= 1);
+      RowsKept: assert (rows_wrong == '0);
+      Owned: assert (owned(u_exec.valid1_q, u_exec.beat1_q) && owned(u_exec.valid2_q, u_exec.beat2_q) &&
+                     owned(u_exec.valid3_q, u_exec.beat3_q) && owned(verify4, u_exec.beat4_q));
+      Apart: assert (apart(u_exec.valid1_q, u_exec.beat1_q, u_exec.valid2_q, u_exec.beat2_q) &&
+                     apart(u_exec.valid1_q, u_exec.beat1_q, u_exec.valid3_q, u_exec.beat3_q) &&
+                     apart(u_exec.valid1_q, u_exec.beat1_q, verify4, u_exec.beat4_q) &&
+                     apart(u_exec.valid2_q, u_exec.beat2_q, u_exec.valid3_q, u_exec.beat3_q) &&
+                     apart(u_exec.valid2_q, u_exec.beat2_q, verify4, u_exec.beat4_q) &&
+                     apart(u_exec.valid3_q, u_exec.beat3_q, verify4, u_exec.beat4_q));
+      Formed: assert (formed(u_exec.valid1_q, u_exec.beat1_q) && formed(u_exec.valid2_q, u_exec.beat2_q));
+      Carried: assert (carried(u_exec.valid1_q, u_exec.beat1_q) && carried(u_exec.valid2_q, u_exec.beat2_q) &&
+                       carried(u_exec.valid3_q, u_exec.beat3_q));
+      Captured: assert ((!hit1 || u_exec.ctl1 == now_ctl) && (!hit2 || u_exec.ctl2 == now_ctl));
+      if (live_set && live_addr == watched_q) begin
+        Rises: assert (mem_cfg == given_q && mem_cfg_parity == given_parity &&
+                       now_ctl.state == SLOT_STATE_LIVE[1:0]);
+      end
+      if (owns_add != '0) AddOwns: assert (add_seen_q && !live_q);
+      Capacity: assert (outside == '0 && (!live_set || 32'(live_addr) < SaCapacity) &&
+                        (!u_exec.valid1_q || 32'(u_exec.beat1_q.index) < SaCapacity) &&
+                        (!u_exec.valid2_q || 32'(u_exec.beat2_q.index) < SaCapacity) &&
+                        (!u_exec.valid3_q || 32'(u_exec.beat3_q.index) < SaCapacity) &&
+                        (!verify4 || 32'(u_exec.beat4_q.index) < SaCapacity));
+    end
+  end
+
+  // ---- Not vacuous ----------------------------------------------------------------------------------
+
+  logic second_q;   // the slot has been live before
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) second_q <= 1'b0;
+    else if (live_q && stage_drop && begin_beat.index == watched_q) second_q <= 1'b1;
+  end
+  always_ff @(posedge clk_i) begin
+    if (rst_ni) begin
+      Seen: cover (hit_q && lk_live && lk_entry.key != '0);
+      Last: cover (hit_q && lk_live && stage_drop && begin_beat.index == watched_q);
+      Gone: cover (hit_q && !lk_live && second_q);
+      Hidden: cover (hit_q && !lk_live && live_then_q);
+      Flipped: cover (row_valid && row_beat.kind == OpVerify && row_beat.index == watched_q &&
+                      add_seen_q && row_cfg != given_q);
+    end
+  end
+endmodule
