@@ -132,13 +132,13 @@ module esnic_dma_write
 
   // ---- Answers ------------------------------------------------------------------------------------
 
-  logic  sent_valid, stale;
+  logic  unused_sent_valid, stale;
   sent_t front;
 
   prim_fifo #(.Width($bits(sent_t)), .Depth(Outstanding)) u_sent (
     .clk_i, .rst_ni, .clear_i, .valid_i(take_line), .ready_o(fifo_ready),
     .data_i({line_iova_i, line_group_i}),
-    .valid_o(sent_valid), .ready_i(b_line), .data_o(front)
+    .valid_o(unused_sent_valid), .ready_i(b_line), .data_o(front)
   );
 
   assign m_axi_bready = 1'b1;
@@ -187,5 +187,5 @@ module esnic_dma_write
                        {m_axi_wdata, m_axi_wstrb, m_axi_wlast})
   // R20: no write begins before the ones from before a reset are through, so no answer is taken for it.
   `ESNIC_ASSERT(NoWriteInReset_A, !(sent_o && draining_q))
-  `ESNIC_ASSERT(LineKnown_A, !b_line || sent_valid)
+  `ESNIC_ASSERT(LineKnown_A, !b_line || unused_sent_valid)
 endmodule
