@@ -149,18 +149,19 @@ fn table(builds: &[Build], top: &Top) -> String {
         let _ = writeln!(
             text,
             "void *{}(const esnic_rtl_straps *);\nvoid {}(void *);\nint {}(void *, const esnic_rtl_in *, esnic_rtl_out *);\n\
-             const void *{}(void *, std::size_t *);\nint {}(void *, std::uint32_t);\nint {}(void *, const char *);\nvoid {}(void *);",
+             const void *{}(void *, std::size_t *);\nint {}(void *, std::uint32_t);\nvoid {}(void *, std::uint32_t, std::uint32_t, std::uint32_t);\nint {}(void *, const char *);\nvoid {}(void *);",
             ops("create"),
             ops("destroy"),
             ops("cycle"),
             ops("inside"),
             ops("is_wiped"),
+            ops("upset"),
             ops("trace_open"),
             ops("trace_close"),
         );
         let _ = writeln!(
             rows,
-            "    {{\"{name}\", {}, {}, {}, {}, {}, {}, {}u, {}u, {TAGS}, {}, {}, {}, {}, {}, {}, {}, {}}},",
+            "    {{\"{name}\", {}, {}, {}, {}, {}, {}, {}u, {}u, {TAGS}, {}, {}, {}, {}, {}, {}, {}, {}, {}}},",
             p.sa_capacity,
             p.queue_pairs,
             p.ring_log2,
@@ -175,6 +176,7 @@ fn table(builds: &[Build], top: &Top) -> String {
             ops("cycle"),
             ops("inside"),
             ops("is_wiped"),
+            ops("upset"),
             ops("trace_open"),
             ops("trace_close"),
         );

@@ -246,7 +246,6 @@ impl Model {
         let now = self.now();
         let pair = &mut self.pairs[n];
         let ok = outcome.status == Status::Ok;
-        pair.errors += u64::from(!ok);
         if let Some(trace) = &mut self.core.trace {
             trace.push(Executed {
                 // At most 64 pairs.
@@ -320,6 +319,7 @@ impl Model {
             let pair = &mut self.pairs[n];
             pair.cq.written(&group, now);
             pair.completions += u64::from(group.count);
+            pair.errors += u64::from(group.count - group.ok);
             self.core.counters[Counters::CPL_OK] += u64::from(group.ok);
             self.core.counters[Counters::CPL_ERR] += u64::from(group.count - group.ok);
             self.check_arm(n);

@@ -106,7 +106,8 @@ void drive(ESNIC_RTL_MODEL &top, const esnic_rtl_in &in) {
     top.s_axi_awlen = 0;
     top.s_axi_awburst = 1;
     top.s_axi_wvalid = in.s_wvalid;
-    if (in.s_wvalid) put(top.s_axi_wdata, in.s_wdata);
+    // A reset finds nothing on the wires of before it.
+    if (in.s_wvalid || in.flr) put(top.s_axi_wdata, in.s_wdata);
     top.s_axi_wstrb = in.s_wstrb;
     top.s_axi_wlast = in.s_wvalid;
     top.s_axi_bready = in.s_bready;
@@ -125,7 +126,7 @@ void drive(ESNIC_RTL_MODEL &top, const esnic_rtl_in &in) {
     top.m_axi_bresp = in.m_bresp;
     top.m_axi_arready = in.m_arready;
     top.m_axi_rvalid = in.m_rvalid;
-    if (in.m_rvalid) put(top.m_axi_rdata, in.m_rdata);
+    if (in.m_rvalid || in.flr) put(top.m_axi_rdata, in.m_rdata);
     top.m_axi_rid = in.m_rid;
     top.m_axi_rresp = in.m_rresp;
     top.m_axi_rlast = in.m_rlast;
@@ -157,6 +158,11 @@ template <typename Row> bool zero(const Row &row, unsigned low, unsigned count) 
         }
     }
     return true;
+}
+
+// Another value for one bit of a row, as radiation would give it.
+template <typename Row> void upset(Row &row, unsigned bit) {
+    row[bit / 32] ^= std::uint32_t{1} << bit % 32;
 }
 
 void sample(const ESNIC_RTL_MODEL &top, esnic_rtl_out &out) {
@@ -249,6 +255,15 @@ int ESNIC_RTL_OPS(is_wiped)(void *device, std::uint32_t index) {
     // Protocol, direction, ESN and state; the SPI. The generation stays (R28).
     return zero(ctl, 0, 5) && zero(ctl, 37, 32) && zero(top, 0, 65) && zero(cfg, 0, 697) &&
            !staged && (head >> 32 != index || zero(stage[buffer], 0, 1024));
+}
+
+void ESNIC_RTL_OPS(upset)(void *device, std::uint32_t memory, std::uint32_t index, std::uint32_t bit) {
+    auto &root = *static_cast<Device *>(device)->top->rootp;
+    switch (memory) {
+    case 0: upset(root.esnic_top__DOT__u_sa__DOT__u_ctl__DOT__mem[index], bit); break;
+    case 1: upset(root.esnic_top__DOT__u_sa__DOT__u_top__DOT__mem[index], bit); break;
+    default: upset(root.esnic_top__DOT__u_sa__DOT__u_cfg__DOT__mem[index], bit); break;
+    }
 }
 
 int ESNIC_RTL_OPS(trace_open)(void *device, const char *path) {

@@ -63,6 +63,8 @@ struct esnic_rtl_build {
     const void *(*inside)(void *device, std::size_t *bytes);
     // 1 if nothing of an entry is left in a slot of the SA table, nor in what is staged for it.
     int (*is_wiped)(void *device, std::uint32_t index);
+    // Flips a bit of a row of the SA table: memory 0 control, 1 state, 2 configuration.
+    void (*upset)(void *device, std::uint32_t memory, std::uint32_t index, std::uint32_t bit);
     // Starts a waveform; 0, or 1 if this library was compiled without waveforms.
     int (*trace_open)(void *device, const char *path);
     void (*trace_close)(void *device);

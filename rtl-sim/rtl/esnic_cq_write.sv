@@ -133,9 +133,13 @@ module esnic_cq_write
     end
   end
 
-  // Lanes that are not of this line keep what they had: their strobes are low.
-  always_ff @(posedge clk_i) begin
-    if (pop_o) data_q[in_lane] <= entry;
+  // Lanes that are not of this line are zero: their strobes are low, but they are seen on the bus.
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) data_q <= '0;
+    else if (pop_o) begin
+      if (!open_q || gone) data_q <= '0;
+      data_q[in_lane] <= entry;
+    end
   end
 
   assign place = first_q & ((32'd1 << line_log2) - 32'd1);
@@ -159,4 +163,8 @@ module esnic_cq_write
   `ESNIC_ASSERT(Lanes_A, !open_q || 3'($countones(lanes_q)) == group_q.count)
   // The ring's own tail is where the line begins: nothing was skipped.
   `ESNIC_ASSERT(InOrder_A, !move || first_q == cq_tail_i[line_pair])
+  // No lane carries what belongs to another line, and perhaps to another pair.
+  for (genvar i = 0; i < LineEntries; i++) begin : gen_lane
+    `ESNIC_ASSERT(LaneIsOwn_A, !open_q || lanes_q[i] || data_q[i] == '0)
+  end
 endmodule

@@ -47,7 +47,7 @@ module esnic_device
   device_state_e state_d, state_q;
   logic [RowW:0] row_d, row_q;
   logic [63:0] instance_d, instance_q;
-  logic [3:0]  fatal_cause_d, fatal_cause_q;
+  logic [3:0]  fatal_cause, fatal_cause_d, fatal_cause_q;
   logic [31:0] fatal_info_d, fatal_info_q;
   logic [2:0]  int_cause_d, int_cause_q, int_enable_d, int_enable_q;
   logic [31:0] scratch_d, scratch_q;
@@ -68,6 +68,15 @@ module esnic_device
   assign rows_left = 32'(row_q) != 32'(ScrubRows);
 
   // ---- State --------------------------------------------------------------------------------------
+
+  // A state that there is not, as after an upset of its register, is FATAL with a cause like any other.
+  always_comb begin
+    fatal_cause = fatal_cause_i;
+    if (!(state_q inside {DEVICE_STATE_RESET, DEVICE_STATE_SCRUB, DEVICE_STATE_READY,
+                          DEVICE_STATE_RUNNING, DEVICE_STATE_FATAL})) begin
+      fatal_cause[GLOBAL_FATAL_CAUSE_INTERNAL_LSB] = 1'b1;
+    end
+  end
 
   always_comb begin
     state_d = state_q;
@@ -92,9 +101,9 @@ module esnic_device
         end
       end
       DEVICE_STATE_FATAL: ;
-      default: state_d = DEVICE_STATE_FATAL;
+      default: ;
     endcase
-    if (fatal_cause_i != '0) state_d = DEVICE_STATE_FATAL;
+    if (fatal_cause != '0) state_d = DEVICE_STATE_FATAL;
     if (clear_o) begin
       state_d = DEVICE_STATE_RESET;
       row_d = '0;
@@ -119,13 +128,13 @@ module esnic_device
     scratch_d = scratch_q;
     int_enable_d = int_enable_q;
     raised = '0;
-    raised[GLOBAL_INT_CAUSE_FATAL_LSB] = fatal_cause_i != '0;
+    raised[GLOBAL_INT_CAUSE_FATAL_LSB] = fatal_cause != '0;
     raised[GLOBAL_INT_CAUSE_QP_ERROR_LSB] = qp_error_i;
     int_cause_d = int_cause_q;
     int_we = 1'b0;
-    fatal_cause_d = fatal_cause_q | fatal_cause_i;
+    fatal_cause_d = fatal_cause_q | fatal_cause;
     // The first cause keeps its detail: the others usually follow from it.
-    fatal_info_d = (fatal_cause_q == '0 && fatal_cause_i != '0) ? fatal_info_i : fatal_info_q;
+    fatal_info_d = (fatal_cause_q == '0 && fatal_cause != '0) ? fatal_info_i : fatal_info_q;
     if (global_we) begin
       unique case (wr_i.addr[7:0])
         8'(GLOBAL_INSTANCE_OFFSET):
@@ -191,6 +200,8 @@ module esnic_device
     end
   end
 
+  // R23: FATAL has a cause.
+  `ESNIC_ASSERT(FatalSaysWhy_A, state_q != DEVICE_STATE_FATAL || fatal_cause_q != '0)
   // R23: only a reset leads out of FATAL.
   `ESNIC_ASSERT_NEXT(FatalStays_A, state_q == DEVICE_STATE_FATAL && !clear_o,
                      state_q == DEVICE_STATE_FATAL)

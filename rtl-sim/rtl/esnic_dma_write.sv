@@ -22,6 +22,7 @@ module esnic_dma_write
   output group_t        answered_o,
   output logic          answered_bad_o,
   output logic [63:0]   answered_iova_o,
+  input  logic          undo_i,           // that answer takes completions back
 
   input  logic          rec_valid_i,
   output logic          rec_ready_o,
@@ -67,9 +68,9 @@ module esnic_dma_write
   logic [63:0]   iova_q, strb_q;
   line_t         data_q, second_q;
   logic          free, take_line, take_rec, fifo_ready;
-  // Writes without an answer yet, and of them the records; those from before a reset.
-  logic [CountW-1:0] open_d, open_q, rec_open_d, rec_open_q;
-  logic          draining_d, draining_q;
+  // Lines and records without an answer yet; those from before a reset are being drained.
+  logic [CountW-1:0] lines_d, lines_q, recs_d, recs_q;
+  logic          draining_d, draining_q, known_line, known_rec;
   // An answer is looked at a cycle later: it touches every queue pair.
   logic          bvalid_q, bbad_q, b_line, b_rec;
   logic [5:0]    bid_q;
@@ -82,7 +83,7 @@ module esnic_dma_write
   assign take_rec = rec_valid_i && rec_ready_o && !clear_i;
   // Not together with an answer that takes completions back: one event of a kind a cycle.
   assign line_ready_o = free && bus_i && !rec_valid_i && fifo_ready && !draining_q &&
-                        !(b_line && bbad_q);
+                        !undo_i;
   assign take_line = line_valid_i && line_ready_o && !clear_i;
 
   always_comb begin
@@ -131,24 +132,27 @@ module esnic_dma_write
 
   // ---- Answers ------------------------------------------------------------------------------------
 
-  logic  sent_valid, stale;
+  logic  unused_sent_valid, stale;
   sent_t front;
 
   prim_fifo #(.Width($bits(sent_t)), .Depth(Outstanding)) u_sent (
     .clk_i, .rst_ni, .clear_i, .valid_i(take_line), .ready_o(fifo_ready),
     .data_i({line_iova_i, line_group_i}),
-    .valid_o(sent_valid), .ready_i(b_line), .data_o(front)
+    .valid_o(unused_sent_valid), .ready_i(b_line), .data_o(front)
   );
 
   assign m_axi_bready = 1'b1;
+  // Only an answer that is owed counts as one: a stray one does not make up for another that still comes.
+  assign known_line = bvalid_q && bid_q == IdLine && lines_q != '0;
+  assign known_rec = bvalid_q && bid_q == IdRecord && recs_q != '0;
   // Writes of before a reset: their answers mean nothing any more (R20).
   assign stale = draining_q;
-  assign b_line = bvalid_q && !stale && bid_q == IdLine && sent_valid;
-  assign b_rec = bvalid_q && !stale && bid_q == IdRecord && rec_open_q != '0;
-  assign bad_id_o = bvalid_q && (stale ? open_q == '0 : !(b_line || b_rec));
+  assign b_line = known_line && !stale;
+  assign b_rec = known_rec && !stale;
+  assign bad_id_o = bvalid_q && !known_line && !known_rec;
   assign bad_id_info_o = 32'(bid_q) | 32'h0001_0000;
   assign error_o = (b_line || b_rec) && bbad_q;
-  assign drained_o = open_q == '0 && !aw_q && !w_q;
+  assign drained_o = lines_q == '0 && recs_q == '0 && !aw_q && !w_q;
 
   always_comb begin
     answered_o = front.group;
@@ -160,24 +164,19 @@ module esnic_dma_write
   assign rec_bad_o = bbad_q;
 
   always_comb begin
-    open_d = open_q + CountW'(sent_o);
-    if (bvalid_q && open_q != '0) open_d = open_d - 1'b1;
-    rec_open_d = rec_open_q + CountW'(take_rec) - CountW'(b_rec);
-    draining_d = draining_q && open_d != '0;
-    if (clear_i) begin
-      rec_open_d = '0;
-      draining_d = open_d != '0;
-    end
+    lines_d = lines_q + CountW'(take_line) - CountW'(known_line);
+    recs_d = recs_q + CountW'(take_rec) - CountW'(known_rec);
+    draining_d = (draining_q || clear_i) && (lines_d != '0 || recs_d != '0);
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       {aw_q, w_q, two_q} <= '0;
-      {open_q, draining_q, rec_open_q} <= '0;
+      {lines_q, recs_q, draining_q} <= '0;
       {bvalid_q, bid_q, bbad_q} <= '0;
     end else begin
       {aw_q, w_q, two_q} <= {aw_d, w_d, two_d};
-      {open_q, draining_q, rec_open_q} <= {open_d, draining_d, rec_open_d};
+      {lines_q, recs_q, draining_q} <= {lines_d, recs_d, draining_d};
       {bvalid_q, bid_q, bbad_q} <= {m_axi_bvalid, m_axi_bid, m_axi_bresp[1]};
     end
   end
@@ -186,4 +185,7 @@ module esnic_dma_write
                        {m_axi_awid, m_axi_awaddr, m_axi_awlen})
   `ESNIC_ASSERT_STABLE(WHeld_A, m_axi_wvalid, m_axi_wready,
                        {m_axi_wdata, m_axi_wstrb, m_axi_wlast})
+  // R20: no write begins before the ones from before a reset are through, so no answer is taken for it.
+  `ESNIC_ASSERT(NoWriteInReset_A, !(sent_o && draining_q))
+  `ESNIC_ASSERT(LineKnown_A, !b_line || unused_sent_valid)
 endmodule

@@ -185,7 +185,7 @@ module esnic_exec
         moves = passed && beat2_q.commit && resolve_moves;
       end
       OpPacket: begin
-        moves = beat2_q.commit && is_live && same && packet_moves;
+        moves = passed && beat2_q.commit && is_live && same && packet_moves;
         // The datapath is told what the slot holds, moved or not.
         if (moves) wtop_d = packet;
       end
@@ -255,7 +255,7 @@ module esnic_exec
   assign fixed_o = valid3_q && beat3_q.kind == OpFix;
   assign record_none_o = valid3_q && beat3_q.kind == OpQuery && beat3_q.record && !ok3;
   assign pkt_valid_o = valid3_q && beat3_q.kind == OpPacket;
-  assign pkt_top_o = wtop3_q;
+  assign pkt_top_o = ok3 ? wtop3_q : '0;
 
   // UPDATE4: items end one by one, and one completion tells of all (4.4).
   logic [63:0] items_d, items_q;

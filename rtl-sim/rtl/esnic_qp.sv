@@ -360,12 +360,15 @@ module esnic_qp
     .rd_pair_i(rd_pair), .coalesce_o(coalesce), .fire_o
   );
 
+  // COMPLETIONS goes back with CQ_TAIL, at the first failure; ERRORS line by line, as their answers come.
+  logic undone;
   logic [31:0] unanswered;
-  assign unanswered = cq_tail_q[a] - cq_done_q[a];
+  assign undone = answered_i.valid && (answered_bad_i || drop_q[a]);
+  assign unanswered = write_failed ? cq_tail_q[a] - cq_done_q[a] : '0;
   esnic_qp_counters #(.QueuePairs(QueuePairs)) u_counters (
     .clk_i, .rst_ni, .clear_i,
     .command_i(step_i.valid && (step_i.command || step_i.direct)), .command_pair_i(step_i.pair),
-    .sent_i, .undo_i(write_failed), .undo_pair_i(answered_i.pair), .undo_count_i(unanswered),
+    .sent_i, .undo_i(undone), .undo_group_i(answered_i), .undo_count_i(unanswered),
     .fire_i(fire_o),
     .rd_en_i(rd_in), .rd_pair_i(rd_pair), .rd_addr_i(rd_addr_i[7:0]), .rd_data_o(count_data)
   );
@@ -425,5 +428,5 @@ module esnic_qp
 `endif  // SYNTHESIS
   `ESNIC_ASSERT(OneState_A, (on_q & stopping_q) == '0 && ((on_q | stopping_q) & error_q) == '0)
   // A step is taken back only by the write's own answer; a new write does not go with it.
-  `ESNIC_ASSERT(UndoAlone_A, !(write_failed && sent_i.valid))
+  `ESNIC_ASSERT(UndoAlone_A, !(undone && sent_i.valid))
 endmodule

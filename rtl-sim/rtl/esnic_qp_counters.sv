@@ -18,8 +18,8 @@ module esnic_qp_counters
   input  pair_t                 command_pair_i,
   input  group_t                sent_i,         // completions are on their way
   input  logic                  undo_i,         // ... or were not, after all; never with sent_i
-  input  pair_t                 undo_pair_i,
-  input  logic [31:0]           undo_count_i,
+  input  group_t                undo_group_i,   // this line of them
+  input  logic [31:0]           undo_count_i,   // so many completions, also of lines behind it
   input  logic [QueuePairs-1:0] fire_i,
 
   input  logic                  rd_en_i,
@@ -37,15 +37,15 @@ module esnic_qp_counters
   logic [63:0] commands_next, completions, completions_next, errors, errors_next;
 
   assign c = command_pair_i[IdxW-1:0];
-  assign s = undo_i ? undo_pair_i[IdxW-1:0] : sent_i.pair[IdxW-1:0];
+  assign s = undo_i ? undo_group_i.pair[IdxW-1:0] : sent_i.pair[IdxW-1:0];
   assign r = rd_pair_i[IdxW-1:0];
   assign sent = sent_i.valid || undo_i;
 
   assign commands_next = (c_used_q[c] ? commands : '0) + 64'd1;
   assign completions_next = undo_i ? completions - 64'(undo_count_i)
                                    : (s_used_q[s] ? completions : '0) + 64'(sent_i.count);
-  assign errors_next = (s_used_q[s] ? errors : '0) +
-                       (undo_i ? 64'd0 : 64'(sent_i.count) - 64'(sent_i.ok));
+  assign errors_next = undo_i ? errors - 64'(undo_group_i.count) + 64'(undo_group_i.ok)
+                              : (s_used_q[s] ? errors : '0) + 64'(sent_i.count) - 64'(sent_i.ok);
 
   prim_ram_lut #(.Depth(QueuePairs), .Width(64)) u_commands (
     .clk_i, .we_i(command_i), .waddr_i(c), .wdata_i(commands_next), .raddr_i(c), .rdata_o(commands)

@@ -15,7 +15,8 @@ module esnic_sa
 ) (
   input  logic        clk_i,
   input  logic        rst_ni,
-  input  logic        visible_i,     // READY or RUNNING: else lookups miss (R23)
+  input  logic        clear_i,
+  input  logic        visible_i,     // READY or RUNNING: else lookups miss and nothing is written (R23)
   input  logic        scrub_i,
   input  logic [31:0] scrub_row_i,
 
@@ -53,8 +54,22 @@ module esnic_sa
 );
   logic scrub;
   logic [RowW-1:0] row;
+  logic we, cfg_we, live_we;
   assign scrub = scrub_i && scrub_row_i < SaCapacity;
   assign row = RowW'(scrub_row_i);
+  // FATAL stops what is on its way through the pipeline, too: what was found bad does not get further.
+  assign we = we_i && visible_i;
+  assign cfg_we = cfg_we_i && visible_i;
+  assign live_we = live_we_i && visible_i;
+
+  // The output registers of a RAM hold what was read last, keys too. Once all rows are zero, one is read
+  // (R33).
+  logic scrub_q, wipe;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) scrub_q <= 1'b0;
+    else scrub_q <= scrub;
+  end
+  assign wipe = scrub_q && !scrub;
 
   localparam int unsigned CtlP = ($bits(ctl_t) + 63) / 64;
   localparam int unsigned TopP = ($bits(top_t) + 63) / 64;
@@ -73,13 +88,13 @@ module esnic_sa
   prim_parity #(.Width($bits(top_t))) u_top_r (.data_i(top_o), .parity_o(top_rparity));
 
   prim_ram_1r1w #(.Depth(SaCapacity), .Width(CtlW)) u_ctl (
-    .clk_i, .we_i(scrub || we_i), .waddr_i(scrub ? row : RowW'(waddr_i)),
+    .clk_i, .we_i(scrub || we), .waddr_i(scrub ? row : RowW'(waddr_i)),
     .wdata_i(scrub ? '0 : {ctl_wparity, ctl_i}), .re_i, .raddr_i(RowW'(raddr_i)),
     .rdata_o({ctl_parity, ctl_o})
   );
 
   prim_ram_1r1w #(.Depth(SaCapacity), .Width(TopW)) u_top (
-    .clk_i, .we_i(scrub || we_i), .waddr_i(scrub ? row : RowW'(waddr_i)),
+    .clk_i, .we_i(scrub || we), .waddr_i(scrub ? row : RowW'(waddr_i)),
     .wdata_i(scrub ? '0 : {top_wparity, top_i}), .re_i, .raddr_i(RowW'(raddr_i)),
     .rdata_o({top_parity, top_o})
   );
@@ -93,18 +108,23 @@ module esnic_sa
 
   prim_ram_2p #(.Depth(SaCapacity), .Width(CfgW)) u_cfg (
     .clk_i,
-    .a_en_i(scrub || cfg_re_i || cfg_we_i), .a_we_i(scrub || cfg_we_i),
+    .a_en_i(scrub || wipe || cfg_re_i || cfg_we), .a_we_i(scrub || cfg_we),
     .a_addr_i(scrub ? row : RowW'(cfg_addr_i)),
     .a_wdata_i(scrub ? '0 : {cfg_wparity, cfg_i ^ cfg_t'(flip_i)}),
     .a_rdata_o({cfg_parity, cfg_o}),
-    .b_en_i(lk_valid_i), .b_addr_i(RowW'(lk_index_i)), .b_rdata_o({lk_parity, lk_entry_o})
+    .b_en_i(lk_valid_i || wipe), .b_addr_i(RowW'(lk_index_i)), .b_rdata_o({lk_parity, lk_entry_o})
   );
 
   logic live;
   prim_ram_1r1w #(.Depth(SaCapacity), .Width(1)) u_live (
-    .clk_i, .we_i(scrub || live_we_i), .waddr_i(scrub ? row : RowW'(live_addr_i)),
+    .clk_i, .we_i(scrub || live_we), .waddr_i(scrub ? row : RowW'(live_addr_i)),
     .wdata_i(!scrub && live_i), .re_i(lk_valid_i), .raddr_i(RowW'(lk_index_i)), .rdata_o(live)
   );
+
+  // A row that port A writes in this cycle is no row that port B can read: real memory gives anything
+  // then. Control has it in hand, so it is not live, or not live any more.
+  logic collides;
+  assign collides = cfg_we && RowW'(cfg_addr_i) == RowW'(lk_index_i);
 
   // ---- What was read a cycle ago ------------------------------------------------------------------
 
@@ -116,8 +136,8 @@ module esnic_sa
       {raddr_q, cfg_addr_q, lk_index_q} <= '0;
     end else begin
       lk_valid_q <= lk_valid_i;
-      lk_in_q <= visible_i && 32'(lk_index_i) < SaCapacity;
-      re_q <= re_i && visible_i;
+      lk_in_q <= visible_i && 32'(lk_index_i) < SaCapacity && !collides;
+      re_q <= re_i && visible_i && 32'(raddr_i) < SaCapacity;
       cfg_re_q <= cfg_re_i && visible_i;
       if (re_i) raddr_q <= raddr_i;
       if (cfg_re_i) cfg_addr_q <= cfg_addr_i;
@@ -137,7 +157,8 @@ module esnic_sa
       bad_o <= 1'b0;
       bad_index_o <= '0;
     end else begin
-      bad_o <= (state_bad || cfg_bad || lk_bad) && visible_i;
+      // What a reset finds on its way belongs to the time before it.
+      bad_o <= (state_bad || cfg_bad || lk_bad) && visible_i && !clear_i;
       if (state_bad) bad_index_o <= raddr_q;
       else if (cfg_bad) bad_index_o <= cfg_addr_q;
       else if (lk_bad) bad_index_o <= lk_index_q;
@@ -146,4 +167,10 @@ module esnic_sa
 
   // A lookup never waits: its answer comes in the next cycle, whatever control does.
   `ESNIC_ASSERT_NEXT(LookupNeverWaits_A, lk_valid_i, lk_valid_o)
+  // No index wraps to the row of another one.
+  `ESNIC_ASSERT(StateInTable_A, !we || 32'(waddr_i) < SaCapacity)
+  `ESNIC_ASSERT(RowInTable_A, !(cfg_we || cfg_re_i) || 32'(cfg_addr_i) < SaCapacity)
+  // 4.2: what is live is not written over; a DELETE takes it out of sight as it goes.
+  `ESNIC_ASSERT_NEXT(NoTornRow_A, collides && lk_valid_i, !lk_live_o)
+  `ESNIC_ASSERT_NEXT(NothingBadInReset_A, clear_i, !bad_o)
 endmodule

@@ -23,6 +23,7 @@ module esnic_sched
   input  logic                  rst_ni,
   input  logic                  clear_i,
   input  logic                  run_i,
+  input  logic                  fatal_i,        // nothing that waits is executed any more (R23)
   input  logic [15:0]           epoch_i,
   input  straps_t               straps_i,
   input  logic [QueuePairs-1:0] drop_i,
@@ -77,7 +78,7 @@ module esnic_sched
   input  logic [63:0]           pkt_number_i,
 
   input  logic                  done_pop_i,     // a completion left for its line
-  input  logic [1:0]            record_pop_i,   // records that left, or were not needed
+  input  logic [1:0]            record_pop_i,   // so many records left, or were not needed
   output logic                  idle_o,         // no command is between here and the packer
 
   output logic                  valid_o,
@@ -103,6 +104,7 @@ module esnic_sched
   // What the datapath wants, taken as it comes.
   typedef struct packed {
     logic        valid;
+    logic        in_table;
     sa_t         index;
     logic [31:0] generation;
     logic        commit;
@@ -334,7 +336,7 @@ module esnic_sched
 
   // Whose slot is probed; a read-back and a packet need no probe.
   assign probe_o = view_valid_i ? view_index_i : cmd_q.index;
-  assign cmd_can = cmd_valid_q && room && !pkt_q.valid && !view_valid_i;
+  assign cmd_can = cmd_valid_q && room && !pkt_q.valid && !view_valid_i && !fatal_i;
 
   // ---- Issue --------------------------------------------------------------------------------------
 
@@ -354,6 +356,8 @@ module esnic_sched
       // Its lookup gave it the generation, so it moves nothing that is not live yet, or not any more; and
       // no command that is about to be refused keeps it from moving what is.
       beat_o.commit = pkt_q.commit;
+      // Behind the end of the table there is nothing, neither to move nor to be told of.
+      beat_o.status = pkt_q.in_table ? STATUS_OK : STATUS_BAD_INDEX;
       {beat_o.hi, beat_o.lo} = pkt_q.number;
     end else if (verify_valid_i && (verify_waited_q || !cmd_can)) begin
       valid_o = 1'b1;
@@ -401,7 +405,8 @@ module esnic_sched
       pkt_q <= '0;
     end else begin
       {pending_q, records_q} <= {pending_d, records_d};
-      pkt_q <= {pkt_valid_i, pkt_index_i, pkt_generation_i, pkt_commit_i, pkt_number_i};
+      pkt_q <= '{valid: pkt_valid_i, in_table: 32'(pkt_index_i) < SaCapacity, index: pkt_index_i,
+                 generation: pkt_generation_i, commit: pkt_commit_i, number: pkt_number_i};
       verify_waited_q <= verify_valid_i && !verify_ready_o && !clear_i;
       add_verify_q <= {add_verify_q[0], verify_ready_o && beat_o.kind == OpVerify &&
                                         beat_o.opcode == 5'(OPCODE_ADD)};
@@ -409,6 +414,10 @@ module esnic_sched
   end
 
   `ESNIC_ASSERT(PacketFirst_A, !pkt_q.valid || clear_i || (valid_o && beat_o.kind == OpPacket))
+  // R23.
+  `ESNIC_ASSERT(FatalIssuesNothing_A, !fatal_i || !cmd_go)
   `ESNIC_ASSERT(HalvesTogether_A, !(ring_cmd && hold_valid_q) || hold_q.pair == ring_pair_i)
   `ESNIC_ASSERT(Room_A, 32'(pending_q) <= Pending && 32'(records_q) <= Records)
+  // A record belongs to a command that is not completed: none is left over.
+  `ESNIC_ASSERT(RecordsBack_A, 32'(records_q) <= 32'(pending_q))
 endmodule

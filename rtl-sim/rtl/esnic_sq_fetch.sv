@@ -201,7 +201,8 @@ module esnic_sq_fetch
   logic [Tags-1:0]      open_d, open_q, done_d, done_q, bad_d, bad_q;
   logic [Tags-1:0][2:0] beat_d, beat_q;
   logic [TagW-1:0]      rtag;
-  logic                 rbeat, known, stale, last_beat;
+  logic                 rbeat, known, stale, last_beat, miscount;
+  logic [2:0]           rlast_beat;   // of the read that is answered
   logic [SlotW-1:0]     rbase;
   // Reads that were sent before a reset and are not answered yet: their data is dropped.
   logic [TagW:0]        open_count_d, open_count_q;
@@ -213,13 +214,16 @@ module esnic_sq_fetch
   assign stale = draining_q;
   assign known = 32'(m_axi_rid) < Tags && open_q[rtag];
   assign last_beat = rbeat && m_axi_rlast;
+  // An answer that ends early, or does not end when it should: what it said is not believed.
+  assign miscount = m_axi_rlast != (beat_q[rtag] == rlast_beat);
   assign drained_o = open_count_q == '0 && !ar_valid_q;
   // Told a cycle later: it concerns all of the device.
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) {bad_tag_o, bad_tag_info_o, error_o} <= '0;
     else begin
-      bad_tag_o <= rbeat && (stale ? open_count_q == '0 : !known) && !clear_i;
-      error_o <= last_beat && known && !stale && (bad_q[rtag] || m_axi_rresp[1]) && !clear_i;
+      bad_tag_o <= rbeat && !known && !clear_i;
+      error_o <= last_beat && known && !stale && (bad_q[rtag] || m_axi_rresp[1] || miscount) &&
+                 !clear_i;
       if (rbeat) bad_tag_info_o <= 32'(m_axi_rid);
     end
   end
@@ -230,14 +234,17 @@ module esnic_sq_fetch
     bad_d = bad_q;
     beat_d = beat_q;
     open_count_d = open_count_q + (TagW+1)'(go);
-    if (last_beat && open_count_q != '0) open_count_d = open_count_d - 1'b1;
+    // A tag is open until its own answer ends, reset or not: a stray answer does not make up for another
+    // that still comes.
+    if (last_beat && known) begin
+      open_count_d = open_count_d - 1'b1;
+      open_d[rtag] = 1'b0;
+    end
     if (rbeat && known && !stale) begin
       beat_d[rtag] = beat_q[rtag] + 3'd1;
       if (m_axi_rresp[1]) bad_d[rtag] = 1'b1;
-      if (m_axi_rlast) begin
-        open_d[rtag] = 1'b0;
-        done_d[rtag] = 1'b1;
-      end
+      if (miscount) bad_d[rtag] = 1'b1;
+      if (m_axi_rlast) done_d[rtag] = 1'b1;
     end
     if (go) begin
       open_d[sent_q[TagW-1:0]] = 1'b1;
@@ -247,7 +254,6 @@ module esnic_sq_fetch
     end
     draining_d = draining_q && open_count_d != '0;
     if (clear_i) begin
-      open_d = '0;
       done_d = '0;
       draining_d = open_count_d != '0;
     end
@@ -261,7 +267,8 @@ module esnic_sq_fetch
   line_t            slot_wdata;
 
   always_comb begin
-    slot_we = rbeat && known && !stale;
+    // Of an answer that went wrong nothing more is kept: its beats may be more than it has room for.
+    slot_we = rbeat && known && !stale && !bad_q[rtag];
     slot_waddr = rbase + SlotW'(beat_q[rtag]);
     slot_wdata = m_axi_rdata;
     // Slots may hold keys (R33).
@@ -272,16 +279,24 @@ module esnic_sq_fetch
     end
   end
 
+  // The output register of the memory holds the slot that was read last: at the end of the scrub that is
+  // a row of zeros (R33).
+  logic scrub_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) scrub_q <= 1'b0;
+    else scrub_q <= scrub_i;
+  end
+
   prim_ram_1r1w #(.Depth(InFlight), .Width(512)) u_slots (
     .clk_i, .we_i(slot_we), .waddr_i(slot_waddr), .wdata_i(slot_wdata),
-    .re_i(load), .raddr_i(slot_raddr), .rdata_o(slot_ram)
+    .re_i(load || scrub_q), .raddr_i(slot_raddr), .rdata_o(slot_ram)
   );
 
   // What is known of each read: one copy for answers, one for handing out.
   read_t front;
-  prim_ram_lut #(.Depth(Tags), .Width(SlotW)) u_base (
-    .clk_i, .we_i(go), .waddr_i(sent_q[TagW-1:0]), .wdata_i(alloc_q),
-    .raddr_i(rtag), .rdata_o(rbase)
+  prim_ram_lut #(.Depth(Tags), .Width(SlotW + 3)) u_base (
+    .clk_i, .we_i(go), .waddr_i(sent_q[TagW-1:0]), .wdata_i({alloc_q, 3'(total - 4'd1)}),
+    .raddr_i(rtag), .rdata_o({rbase, rlast_beat})
   );
   prim_ram_lut #(.Depth(Tags), .Width($bits(read_t))) u_reads (
     .clk_i, .we_i(go), .waddr_i(sent_q[TagW-1:0]), .wdata_i(new_read),
@@ -319,7 +334,8 @@ module esnic_sq_fetch
 
   // A read of one slot that is next in turn goes by the memory: so does a doorbell for one command.
   assign through = slot_we && !scrub_i && m_axi_rlast && !m_axi_rresp[1] && beat_q[rtag] == '0 &&
-                   rtag == done_ptr_q[TagW-1:0] && !dropped && (!valid_q || pop_i);
+                   front.slots == 4'd1 && rtag == done_ptr_q[TagW-1:0] && !dropped &&
+                   (!valid_q || pop_i);
   assign slot_o = through_valid_q ? through_q : slot_ram;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -412,4 +428,7 @@ module esnic_sq_fetch
   `ESNIC_ASSERT(InBlock_A, !m_axi_arvalid || 32'(m_axi_araddr[8:6]) + 32'(m_axi_arlen) < 8)
   `ESNIC_ASSERT(Room_A, 32'(used_q) <= InFlight)
   `ESNIC_ASSERT(NoReadInReset_A, !(go && draining_q))
+  // What is stored belongs to the read that is answered.
+  `ESNIC_ASSERT(InAnswer_A, scrub_i || !slot_we || beat_q[rtag] <= rlast_beat)
+  `ESNIC_ASSERT(OpenCount_A, 32'(open_count_q) == $countones(open_q))
 endmodule

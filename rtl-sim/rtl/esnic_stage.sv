@@ -117,9 +117,17 @@ module esnic_stage
     if (StageLog2 == 0) waddr = '0;
   end
 
+  // The output register of the memory holds the command that was taken last: at the end of the scrub that
+  // is a buffer of zeros (R33).
+  logic scrub_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) scrub_q <= 1'b0;
+    else scrub_q <= scrub_i;
+  end
+
   prim_ram_1r1w #(.Depth(Buffers), .Width(1024), .ColumnW(32)) u_data (
     .clk_i, .we_i(we), .waddr_i(waddr), .wdata_i(wdata),
-    .re_i(take), .raddr_i((StageLog2 == 0) ? '0 : BufW'(take_index_i)), .rdata_o(data_o)
+    .re_i(take || scrub_q), .raddr_i((StageLog2 == 0) ? '0 : BufW'(take_index_i)), .rdata_o(data_o)
   );
 
   prim_ram_lut #(.Depth(Buffers), .Width($bits(head_t))) u_head_wr (

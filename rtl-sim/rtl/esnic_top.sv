@@ -127,6 +127,7 @@ module esnic_top
   localparam int unsigned Records = 8;
   localparam int unsigned Pending = 16;
   localparam int unsigned Stages = 1 << StageLog2;
+  localparam int unsigned IdxW = (QueuePairs > 1) ? $clog2(QueuePairs) : 1;
   localparam int unsigned DeepA = (SaCapacity > InFlight) ? SaCapacity : InFlight;
   localparam int unsigned ScrubRows = (DeepA > Stages) ? DeepA : Stages;
   localparam logic [1:0] BurstIncr = 2'b01;
@@ -169,7 +170,7 @@ module esnic_top
   // ---- Device -------------------------------------------------------------------------------------
 
   logic clear, flr, bus_master, msix_on, run, readable, scrub, all_disabled, qp_failed;
-  logic event_fire, bus;
+  logic event_fire, bus, fatal;
   logic [$clog2(ScrubRows)-1:0] scrub_row_raw;
   logic [31:0] scrub_row, scrub_left, scratch, fatal_info, fatal_info_in;
   logic [63:0] instance_no, error_map;
@@ -196,12 +197,14 @@ module esnic_top
                   ring_log2: cfg_ring_log2_i};
     end
   end
+  assign fatal = state == DEVICE_STATE_FATAL;
   assign has_direct = straps.features[GLOBAL_FEATURES_DIRECT_LSB];
   assign scrub_row = 32'(scrub_row_raw);
-  assign bus = bus_master && run;
 
   logic        sa_bad, hold;
   sa_t         sa_bad_index;
+  // A cycle before FATAL: a record or a line made of a bad row does not leave.
+  assign bus = bus_master && run && !sa_bad;
   logic [1:0]  flip_add, flip_delete;
   logic [3:0]  dbg_fatal;
   logic [31:0] dbg_fatal_info;
@@ -261,7 +264,7 @@ module esnic_top
     .stage_valid_o(stage_valid), .stage_ready_i(stage_ready), .stage_index_o(stage_index),
     .stage_half_o(stage_half), .stage_data_o(stage_data), .stage_dwords_o(stage_dwords),
     .view_valid_o(view_valid), .view_ready_i(view_ready), .view_index_o(view_index),
-    .view_valid_i(view_done), .view_i(view),
+    .view_valid_i(view_done), .view_i(view), .view_bad_i(sa_bad),
     .readable_i(readable && !clear),
     .staging_i(run && !clear && has_direct),
     .bad_access_o(bad_access), .stage_drop_o(stage_dropped)
@@ -395,14 +398,15 @@ module esnic_top
   done_t exec_done, verify_done_data, row_done, record_done;
   logic  unused_empty;
 
-  // Both can be in one cycle.
+  // Both may happen in one cycle.
   assign record_pop = 2'(record_none) + 2'(record_left);
   assign begin_index = begin_beat.index;
 
   esnic_sched #(
     .QueuePairs(QueuePairs), .SaCapacity(SaCapacity), .Pending(Pending), .Records(Records)
   ) u_sched (
-    .clk_i, .rst_ni, .clear_i(clear), .run_i(run && !hold), .epoch_i(instance_no[15:0]),
+    .clk_i, .rst_ni, .clear_i(clear), .run_i(run && !hold), .fatal_i(fatal),
+    .epoch_i(instance_no[15:0]),
     .straps_i(straps), .drop_i(qp_drop), .ring_idle_i(ring_idle), .starts_i(qp_starts),
     .ring_valid_i(ring_valid), .ring_pop_o(ring_pop), .ring_slot_i(ring_slot),
     .ring_pair_i(ring_pair), .ring_odd_i(ring_odd), .ring_last_i(ring_last),
@@ -436,7 +440,8 @@ module esnic_top
     .row_done_o(row_done), .record_none_o(record_none), .fixed_o(fixed),
     .bypass_capture_o(bypass_capture), .bypass_exec_o(bypass_exec)
   );
-  assign st_top_o = pkt_top;
+  // As with lookups, nothing is visible to packets unless the device is READY or RUNNING (R23).
+  assign st_top_o = readable ? pkt_top : '0;
 
   esnic_verify u_verify (
     .clk_i, .rst_ni, .clear_i(clear), .scrub_i(scrub), .scrub_row_i(scrub_row),
@@ -455,7 +460,7 @@ module esnic_top
   cfg_t lk_cfg;
   logic lk_live;
   esnic_sa #(.SaCapacity(SaCapacity)) u_sa (
-    .clk_i, .rst_ni, .visible_i(readable), .scrub_i(scrub), .scrub_row_i(scrub_row),
+    .clk_i, .rst_ni, .clear_i(clear), .visible_i(readable), .scrub_i(scrub), .scrub_row_i(scrub_row),
     .re_i(beat_valid), .raddr_i(beat.index), .ctl_o(ctl), .top_o(top),
     .we_i(sa_we), .waddr_i(sa_waddr), .ctl_i(wctl), .top_i(wtop),
     .cfg_re_i(cfg_re), .cfg_we_i(cfg_we), .cfg_addr_i(cfg_addr), .cfg_i(begin_row),
@@ -480,7 +485,7 @@ module esnic_top
   logic          rec_valid, rec_ready, rec_answered, rec_bad, rec_done_valid, rec_done_ready;
   logic [63:0]   rec_iova, line_iova, line_strb;
   logic [1023:0] rec_data;
-  logic          line_valid, line_ready, wr_error;
+  logic          line_valid, line_ready, wr_error, undo;
   line_t         line_data;
 
   esnic_record #(.Records(Records)) u_record (
@@ -510,6 +515,7 @@ module esnic_top
     .line_valid_i(line_valid), .line_ready_o(line_ready), .line_iova_i(line_iova),
     .line_data_i(line_data), .line_strb_i(line_strb), .line_group_i(line_group),
     .answered_o(answered), .answered_bad_o(answered_bad), .answered_iova_o(answered_iova),
+    .undo_i(undo),
     .rec_valid_i(rec_valid), .rec_ready_o(rec_ready), .rec_iova_i(rec_iova),
     .rec_data_i(rec_data), .rec_answered_o(rec_answered), .rec_bad_o(rec_bad),
     .m_axi_awid, .m_axi_awaddr, .m_axi_awlen, .m_axi_awvalid, .m_axi_awready,
@@ -529,9 +535,8 @@ module esnic_top
 
   // ---- Events -------------------------------------------------------------------------------------
 
-  // What could not be written was no completion after all (R26).
-  logic undo;
-  assign undo = answered.valid && answered_bad;
+  // What could not be written was no completion after all (R26), nor is what its pair wrote behind it.
+  assign undo = answered.valid && (answered_bad || qp_drop[answered.pair[IdxW-1:0]]);
   assign events = '{
     cmd_ring: step.valid && step.command,
     cmd_direct: step.valid && step.direct,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //
 // Memory with two independent ports, inferred as true dual-port block RAM: port A writes or reads,
-// port B only reads. Port B never waits for port A.
+// port B only reads. Port B never waits for port A. What it reads from a row that port A writes in the same
+// cycle is undefined in the memories of many devices, so nobody may look at it: in simulation it is wrong.
 module prim_ram_2p #(
   parameter int unsigned Depth = 64,
   parameter int unsigned Width = 72,
@@ -28,5 +29,8 @@ module prim_ram_2p #(
 
   always_ff @(posedge clk_i) begin
     if (b_en_i) b_rdata_o <= mem[b_addr_i];
+`ifndef SYNTHESIS
+    if (b_en_i && a_en_i && a_we_i && a_addr_i == b_addr_i) b_rdata_o <= ~mem[b_addr_i];
+`endif  // SYNTHESIS
   end
 endmodule

@@ -216,6 +216,14 @@ pub struct Faults {
     pub fail_read: Trigger,
     /// Reads of the device's of which one beat arrives poisoned.
     pub poison_read: Trigger,
+    /// Reads of the device's, of two beats or more, of which the last beat never comes.
+    pub short_read: Trigger,
+    /// Reads of the device's that are answered with a beat too many.
+    pub long_read: Trigger,
+    /// One beat with this ID, which answers no read that has it.
+    pub stray_read: Option<u8>,
+    /// One response with this ID, which answers no write that has it.
+    pub stray_write: Option<u8>,
     /// Writes of the device's that are answered with an error.
     pub fail_write: Trigger,
     /// Writes of the device's that vanish with a good response (R46).

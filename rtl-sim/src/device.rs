@@ -8,7 +8,7 @@ use crate::datapath::{Datapath, Held, Lookup, Packet};
 use crate::dma_read::Reads;
 use crate::dma_write::Writes;
 use crate::error::RtlError;
-use crate::ffi::{self, Inputs, Outputs, Verilated};
+use crate::ffi::{self, Inputs, Outputs, Row, Verilated};
 use crate::milestone::{Milestones, Watch};
 use crate::mmio::{self, Mmio, Piece};
 use crate::pcie::Traffic;
@@ -175,6 +175,15 @@ impl RtlDevice {
     #[must_use]
     pub fn raw_row_is_zero(&mut self, index: u32) -> bool {
         self.model.is_wiped(index)
+    }
+
+    /// Flips a bit of a row of slot `index`, as radiation would: whoever reads the row finds its parity
+    /// wrong.
+    ///
+    /// # Panics
+    /// If there is no such slot or bit.
+    pub fn upset(&mut self, row: Row, index: u32, bit: u32) {
+        self.model.upset(row, index, bit);
     }
 
     /// Addresses in this process of what stands for the inside of the device and the pins around it. Keys
@@ -448,6 +457,9 @@ impl Device for RtlDevice {
         if self.faults.stuck == Stuck::UntilReset {
             self.faults.stuck = Stuck::No;
         }
+        // What the wires carried last may have been a key; a bus forgets it sooner than Rust does.
+        self.pins.s_wdata.zeroize();
+        self.pins.m_rdata.zeroize();
         self.pins.bus_master = 0;
         self.pins.msix_enable = 0;
         self.pins.msix_mask = 0;

@@ -19,12 +19,14 @@ const DECERR: u8 = 3;
 /// What a beat carries whose data nobody may use.
 const GARBAGE: u8 = 0xA5;
 
-/// What came back from memory.
+/// What came back from memory: a beat too many at most.
 struct Answer {
-    beats: [[u32; 16]; BEATS],
-    responses: [u8; BEATS],
+    beats: [[u32; 16]; BEATS + 1],
+    responses: [u8; BEATS + 1],
+    /// How many of them come.
+    count: usize,
     /// Bit k: beat k is the last one in its completion packet.
-    ends: u8,
+    ends: u16,
 }
 
 impl Drop for Answer {
@@ -54,6 +56,8 @@ pub(crate) struct Reads {
     current: Option<usize>,
     /// RVALID is up, for the next beat of `current`.
     up: bool,
+    /// RVALID is up, for an answer to nothing with this ID.
+    stray: Option<u8>,
     last_due: u64,
 }
 
@@ -79,6 +83,17 @@ impl Reads {
         let room = cycle.moves() && self.waiting.len() < cycle.bus.reads_in_flight;
         pins.m_arready = (room && !stalled(cycle.rng, stalls.read_address)).into();
 
+        if !self.up && self.stray.is_none() {
+            self.stray = cycle.faults.stray_read.take();
+        }
+        if let Some(id) = self.stray {
+            pins.m_rvalid = 1;
+            pins.m_rid = id;
+            pins.m_rdata = [u32::from_le_bytes([GARBAGE; 4]); 16];
+            pins.m_rresp = OKAY;
+            pins.m_rlast = 1;
+            return;
+        }
         if !self.up && cycle.moves() && self.ready(cycle, host) {
             self.up = !stalled(cycle.rng, cycle.bus.stalls.read_data);
         }
@@ -106,7 +121,9 @@ impl Reads {
         let read = &mut self.waiting[k];
         if read.answer.is_none() {
             let Some(host) = host else { return false };
-            read.answer = Some(fetch(cycle, host, read.iova, read.beats));
+            let answer = fetch(cycle, host, read.iova, read.beats);
+            read.beats = answer.count;
+            read.answer = Some(answer);
         }
         self.current = Some(k);
         true
@@ -134,7 +151,7 @@ impl Reads {
 
     /// Takes in what the device did.
     pub(crate) fn observe(&mut self, cycle: &mut Cycle<'_>, pins: &Inputs, seen: &Outputs) {
-        if pins.m_rvalid & seen.m_rready != 0 {
+        if pins.m_rvalid & seen.m_rready != 0 && self.stray.take().is_none() {
             self.sent(cycle);
         }
         if seen.m_arvalid & pins.m_arready != 0 {
@@ -183,8 +200,12 @@ fn fetch(cycle: &mut Cycle<'_>, host: &mut dyn Host, iova: u64, beats: usize) ->
         // Bytes of a failed read may be anything but those of memory.
         out.fill(GARBAGE);
     }
-    let mut answer =
-        Box::new(Answer { beats: [[0; 16]; BEATS], responses: [OKAY; BEATS], ends: 0 });
+    let mut answer = Box::new(Answer {
+        beats: [[0; 16]; BEATS + 1],
+        responses: [OKAY; BEATS + 1],
+        count: beats,
+        ends: 0,
+    });
     for (words, line) in answer.beats.iter_mut().zip(bytes.as_chunks::<64>().0) {
         *words = to_words(line);
     }
@@ -196,11 +217,16 @@ fn fetch(cycle: &mut Cycle<'_>, host: &mut dyn Host, iova: u64, beats: usize) ->
         answer.responses[cycle.rng.usize(0..beats)] = SLVERR;
     }
     answer.ends = completions(cycle, iova, beats);
+    if beats > 1 && cycle.faults.short_read.hit(cycle.rng, iova, len) {
+        answer.count -= 1;
+    } else if cycle.faults.long_read.hit(cycle.rng, iova, len) {
+        answer.count += 1;
+    }
     answer
 }
 
 /// Cuts an answer into completion packets; gives their last beats.
-fn completions(cycle: &mut Cycle<'_>, iova: u64, beats: usize) -> u8 {
+fn completions(cycle: &mut Cycle<'_>, iova: u64, beats: usize) -> u16 {
     let payload = u64::from(cycle.bus.max_payload);
     let boundary = u64::from(cycle.bus.completion_boundary);
     let end = iova + 64 * beats as u64;

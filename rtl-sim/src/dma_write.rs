@@ -47,6 +47,8 @@ pub(crate) struct Writes {
     responses: VecDeque<(u8, u8)>,
     /// BVALID is up, for the first of `responses`.
     up: bool,
+    /// BVALID is up, for an answer to nothing with this ID.
+    stray: Option<u8>,
     last_due: u64,
 }
 
@@ -77,6 +79,13 @@ impl Writes {
 
         if let Some(host) = host.filter(|_| moves) {
             self.deliver(cycle, host);
+        }
+        if !self.up && self.stray.is_none() {
+            self.stray = cycle.faults.stray_write.take();
+        }
+        if let Some(id) = self.stray {
+            (pins.m_bvalid, pins.m_bid, pins.m_bresp) = (1, id, OKAY);
+            return;
         }
         if !self.up && moves && !self.responses.is_empty() {
             self.up = !stalled(cycle.rng, cycle.bus.stalls.write_response);
@@ -121,7 +130,7 @@ impl Writes {
         pins: &Inputs,
         seen: &Outputs,
     ) -> Result<(), String> {
-        if pins.m_bvalid & seen.m_bready != 0 {
+        if pins.m_bvalid & seen.m_bready != 0 && self.stray.take().is_none() {
             self.up = false;
             self.responses.pop_front();
         }

@@ -131,6 +131,7 @@ pub(crate) struct Build {
     cycle: unsafe extern "C" fn(*mut c_void, *const Inputs, *mut Outputs) -> c_int,
     inside: unsafe extern "C" fn(*mut c_void, *mut usize) -> *const c_void,
     is_wiped: unsafe extern "C" fn(*mut c_void, u32) -> c_int,
+    upset: unsafe extern "C" fn(*mut c_void, u32, u32, u32),
     trace_open: unsafe extern "C" fn(*mut c_void, *const c_char) -> c_int,
     trace_close: unsafe extern "C" fn(*mut c_void),
 }
@@ -195,6 +196,29 @@ impl Build {
     }
 }
 
+/// A memory of the SA table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// SPI, generation, state.
+    Control,
+    /// `top` and `lo_valid`.
+    State,
+    /// What packets need, key included.
+    Configuration,
+}
+
+impl Row {
+    /// Bits of a row, without its parity.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        match self {
+            Self::Control => 69,
+            Self::State => 65,
+            Self::Configuration => 697,
+        }
+    }
+}
+
 /// One device of some build.
 pub(crate) struct Verilated {
     build: &'static Build,
@@ -251,6 +275,17 @@ impl Verilated {
         assert!(index < self.build.sa_capacity, "slot {index} of {}", self.build.sa_capacity);
         // SAFETY: as in `cycle`; the index is inside the table of this build.
         unsafe { (self.build.is_wiped)(self.raw.as_ptr(), index) != 0 }
+    }
+
+    /// Flips a bit of a row.
+    ///
+    /// # Panics
+    /// If there is no such bit.
+    pub(crate) fn upset(&mut self, row: Row, index: u32, bit: u32) {
+        assert!(index < self.build.sa_capacity, "slot {index} of {}", self.build.sa_capacity);
+        assert!(bit < row.bits(), "bit {bit} of {}", row.bits());
+        // SAFETY: as in `cycle`; the bit is inside the row, and the row inside the table of this build.
+        unsafe { (self.build.upset)(self.raw.as_ptr(), row as u32, index, bit) }
     }
 
     /// Starts a waveform. False if this library was compiled without.

@@ -35,5 +35,6 @@ pub use bus::{Bus, Faults, Stalls, Stuck, Trigger};
 pub use datapath::{Held, Lookup, Packet};
 pub use device::{Issued, RtlDevice, builds};
 pub use error::RtlError;
+pub use ffi::Row;
 pub use milestone::Milestones;
 pub use pcie::{Packets, Traffic};
