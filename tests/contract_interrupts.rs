@@ -17,8 +17,6 @@ for_each_backend!(
     r1_an_arm_fires_at_once_if_completions_are_waiting,
     r1_an_arm_waits_for_k_completions,
     r1_a_later_arm_replaces_the_one_before,
-    r1_time_fires_for_fewer_than_k,
-    r1_time_counts_from_the_later_of_arm_and_completion,
     r1_no_time_means_never_by_time,
     r1_counts_over_the_wrap_of_the_index,
     r2_one_interrupt_an_arm_however_many_completions,
@@ -27,6 +25,11 @@ for_each_backend!(
     r4_a_masked_function_keeps_its_messages,
     r5_vector_q_tells_of_causes_and_repeats_after_an_acknowledge,
     vectors_belong_to_their_pairs,
+);
+
+for_each_stepped_backend!(
+    r1_time_counts_from_the_later_of_arm_and_completion,
+    r1_time_fires_for_fewer_than_k,
 );
 
 /// Long after anything could still fire.

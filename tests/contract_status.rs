@@ -21,8 +21,9 @@ for_each_backend!(
     verify_makes_the_slot_bad_until_it_is_deleted,
     r21_a_verify_uses_its_generation_up,
     a_delete_that_fails_to_verify_may_be_repeated,
-    a_refused_record_is_a_dma_error,
 );
+
+for_each_stepped_backend!(a_refused_record_is_a_dma_error,);
 
 /// Something that spoils a command, worst last: each entry adds to those after it, so that the
 /// command's answer walks up the table.

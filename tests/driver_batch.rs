@@ -293,6 +293,7 @@ on_every_backend!(
     items_of_one_sa_take_effect_in_order,
     a_batch_may_be_larger_than_everything,
     a_batch_that_finds_no_room_in_time_says_so,
-    a_reset_in_the_middle_leaves_every_item_with_an_outcome,
     a_batch_is_used_again,
 );
+
+on_every_stepped_backend!(a_reset_in_the_middle_leaves_every_item_with_an_outcome,);

@@ -56,8 +56,6 @@ fn a_pair_in_error_stops_only_itself<B: Backend>() {
     assert_eq!(manager.recover(Verify::All).unwrap().restored, 2);
 }
 
-on_every_backend!(
-    a_device_that_goes_is_noticed_at_once,
-    a_fatal_device_says_why,
-    a_pair_in_error_stops_only_itself,
-);
+on_every_backend!(a_fatal_device_says_why, a_pair_in_error_stops_only_itself,);
+
+on_every_stepped_backend!(a_device_that_goes_is_noticed_at_once,);

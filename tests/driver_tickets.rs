@@ -331,7 +331,6 @@ fn a_callback_of_a_reset_cannot_hang_it<B: Backend>() {
 
 on_every_backend!(
     a_callback_of_a_reset_cannot_hang_it,
-    a_wait_with_interrupts_sleeps_until_one_comes,
     an_outcome_is_told_once_whatever_the_order,
     as_many_callbacks_as_promised,
     a_callback_may_submit_and_poll,
@@ -343,3 +342,5 @@ on_every_backend!(
     a_doubtful_update_is_repeated_as_a_compare_and_set,
     a_repeated_update_never_pulls_the_device_back,
 );
+
+on_every_stepped_backend!(a_wait_with_interrupts_sleeps_until_one_comes,);

@@ -66,7 +66,7 @@ fn a_stray_response_is_not_taken_for_a_write_that_is_still_out() {
 
 /// A read of eight slots answered with one beat less or more: R27, and not a slot too many.
 #[test]
-fn r27_an_answer_of_the_wrong_length_is_a_failed_read() {
+fn an_answer_of_the_wrong_length_is_a_failed_read() {
     for short in [true, false] {
         let mut rig = two_pairs();
         let cmds: Vec<Cmd> = (0..24).map(|_| rig.stamp(Cmd::nop())).collect();
@@ -95,7 +95,7 @@ fn r27_an_answer_of_the_wrong_length_is_a_failed_read() {
 }
 
 #[test]
-fn r27_a_read_of_one_slot_with_a_second_beat_is_a_failed_read() {
+fn a_read_of_one_slot_with_a_second_beat_is_a_failed_read() {
     let mut rig = Rig::<Rtl>::new();
     rig.link.with_device(|device| device.faults_mut().long_read = Trigger::next());
     let cmd = rig.stamp(Cmd::nop());
@@ -109,7 +109,7 @@ fn r27_a_read_of_one_slot_with_a_second_beat_is_a_failed_read() {
 
 /// Of lines that are on their way when one is refused, none counts: not in the pair, not in the device.
 #[test]
-fn r26_counters_agree_after_a_refused_line() {
+fn counters_agree_after_a_refused_line() {
     let mut rig = two_pairs();
     rig.link.with_device(|device| {
         *device.bus_mut() = Bus { write_latency: 300..=300, ..Bus::default() };

@@ -37,7 +37,7 @@ fn a_packet_behind_the_table_finds_nothing_and_moves_nothing() {
 }
 
 #[test]
-fn r23_a_packet_in_fatal_finds_nothing_and_moves_nothing() {
+fn a_packet_in_fatal_finds_nothing_and_moves_nothing() {
     let mut rig = Rig::<Rtl>::new();
     rig.add(&esp(5, 1));
     assert_eq!(send(&rig, 5, 1, 0x7777).lo, 0x7777);
@@ -52,7 +52,7 @@ fn r23_a_packet_in_fatal_finds_nothing_and_moves_nothing() {
 
 /// FATAL at every distance from a packet: what is told before it was held before it.
 #[test]
-fn r23_fatal_stops_a_packet_on_its_way() {
+fn fatal_stops_a_packet_on_its_way() {
     for distance in 0..8 {
         let mut rig = Rig::<Rtl>::new();
         rig.add(&esp(5, 1));

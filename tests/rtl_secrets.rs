@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! R33 seen from inside: after a reset no register, no memory and no output register of a memory of the
-//! RTL holds a key any more.
+//! RTL holds what was staged any more.
 
 mod common;
 
 use common::cmd::esp;
-use common::{Add, Path, Rig, Rtl, Split};
+use common::{Add, Rig, Rtl, Split};
 use esnic_abi::DeviceState;
 use esnic_driver::transport::Transport;
 use std::io::{Read, Seek, SeekFrom};
@@ -39,7 +39,7 @@ fn reset(rig: &Rig<Rtl>) {
 }
 
 #[test]
-fn r33_no_staged_key_outlives_a_reset() {
+fn no_staged_key_outlives_a_reset() {
     let mut rig = Rig::<Rtl>::new();
     let cmd = rig.stamp(entry(6));
     rig.pairs[0].stage(6, &cmd, Split::Lines);

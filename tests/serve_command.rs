@@ -4,10 +4,10 @@
 mod sync;
 
 #[path = "served/link.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unreachable_pub)]
 mod link;
 #[path = "served/process.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unreachable_pub)]
 mod process;
 
 use link::socket;

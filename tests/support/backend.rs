@@ -125,6 +125,30 @@ macro_rules! on_every_backend {
     };
 }
 
+/// As `on_every_backend!`, for promises that take a device which moves only when it is told to, or a bus that says
+/// when it refuses a write: so not yet where the device runs by itself behind a socket or the kernel.
+#[cfg(not(esnic_guest))]
+macro_rules! on_every_stepped_backend {
+    ($($promise:ident),* $(,)?) => {
+        mod stepped {
+            mod model {
+                $( #[test] fn $promise() { crate::$promise::<crate::support::Model>(); } )*
+            }
+            mod rtl {
+                $( #[test] fn $promise() { crate::$promise::<crate::support::Rtl>(); } )*
+            }
+        }
+    };
+}
+
+/// In the test guest no device does: the promises are compiled and not run.
+#[cfg(esnic_guest)]
+macro_rules! on_every_stepped_backend {
+    ($($promise:ident),* $(,)?) => {
+        $( const _: fn() = $promise::<crate::support::Vfio>; )*
+    };
+}
+
 /// Ends the test where a backend has not the knobs it asks for.
 macro_rules! misbehave {
     ($backend:ident, $link:expr, $change:expr) => {

@@ -16,6 +16,7 @@ mod process;
 mod python;
 mod rtl;
 mod setup;
+mod synth;
 mod test;
 mod verilator;
 mod waves;
@@ -111,6 +112,12 @@ const TASKS: &[Task] = &[
         arguments: "[--device model|rtl] [--shell] [TEST…]",
         about: "drive the device by real VFIO in a QEMU guest: all tests, those with such names, or a prompt",
         run: guest::run,
+    },
+    Task {
+        name: "rtl-synth",
+        arguments: "[--json] [--large] [--limits]",
+        about: "map the RTL to the cells of an FPGA, and report area, memories and depth by block",
+        run: synth::run,
     },
     Task {
         name: "rtl-formal",

@@ -24,7 +24,7 @@ pub(crate) struct Test {
 impl Test {
     /// Whether it drives the RTL in its own process.
     fn has_waves(&self) -> bool {
-        self.name.starts_with("rtl::")
+        self.name.contains("rtl::")
             || self.binary.contains("rtl")
             || self.binary == "esnic::lockstep"
     }

@@ -76,7 +76,7 @@ impl Files {
         if !regular || end > size || !offset.is_multiple_of(crate::wire::PAGE) {
             return Err(Errno::INVAL);
         }
-        let huge = match i64::from(fstatfs(&fd)?.f_type) {
+        let huge = match fstatfs(&fd)?.f_type {
             TMPFS => false,
             HUGETLBFS => true,
             _ => return Err(Errno::INVAL),
