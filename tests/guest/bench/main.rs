@@ -5,6 +5,8 @@
 //! `guest-bench --device model|rtl --control SOCKET --function ADDRESS=CAPACITY:VECTORS:SOCKET…`
 //!
 //! It says `ready` once everything listens, and ends when its standard input does, or the line.
+// Both kinds of backends of the tests bring the module of their sockets along.
+#![allow(clippy::duplicate_mod)]
 
 #[macro_use]
 #[path = "../../common/mod.rs"]
