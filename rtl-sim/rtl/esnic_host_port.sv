@@ -81,7 +81,8 @@ module esnic_host_port
   output logic [4:0]    stage_drop_o
 );
   typedef enum logic [3:0] {
-    StIdle, StWrite, StWriteHi, StStage, StBurst, StRead, StViewAsk, StViewWait, StViewCheck, StReadResp
+    StIdle, StWrite, StWriteHi, StStage, StBurst,
+    StRead, StViewAsk, StViewWait, StViewCheck, StReadResp
   } state_e;
 
   localparam logic [1:0] RespOkay = 2'b00;
@@ -344,5 +345,6 @@ module esnic_host_port
   // R33: nothing of a write outlives it.
   `ESNIC_ASSERT(NothingKept_A, w_q || wline_q == '0)
   // Neither kind of access starves the other: a read is passed by the one write that was there before it.
-  `ESNIC_ASSERT_NEXT(ReadHasItsTurn_A, write_done && ar_q, state_d inside {StRead, StViewAsk, StReadResp})
+  `ESNIC_ASSERT_NEXT(ReadHasItsTurn_A, write_done && ar_q,
+                     state_d inside {StRead, StViewAsk, StReadResp})
 endmodule

@@ -16,7 +16,7 @@ module esnic_sa
   input  logic        clk_i,
   input  logic        rst_ni,
   input  logic        clear_i,
-  input  logic        visible_i,     // READY or RUNNING: else lookups miss and nothing is written (R23)
+  input  logic        visible_i,     // READY or RUNNING: else nothing is found or written (R23)
   input  logic        scrub_i,
   input  logic [31:0] scrub_row_i,
 

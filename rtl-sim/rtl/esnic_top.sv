@@ -460,7 +460,8 @@ module esnic_top
   cfg_t lk_cfg;
   logic lk_live;
   esnic_sa #(.SaCapacity(SaCapacity)) u_sa (
-    .clk_i, .rst_ni, .clear_i(clear), .visible_i(readable), .scrub_i(scrub), .scrub_row_i(scrub_row),
+    .clk_i, .rst_ni, .clear_i(clear), .visible_i(readable),
+    .scrub_i(scrub), .scrub_row_i(scrub_row),
     .re_i(beat_valid), .raddr_i(beat.index), .ctl_o(ctl), .top_o(top),
     .we_i(sa_we), .waddr_i(sa_waddr), .ctl_i(wctl), .top_i(wtop),
     .cfg_re_i(cfg_re), .cfg_we_i(cfg_we), .cfg_addr_i(cfg_addr), .cfg_i(begin_row),
