@@ -20,6 +20,46 @@ use std::time::{Duration, Instant};
 
 type Served = Rig<VfioUser>;
 
+/// Records are written into memory that is unmapped while they are, and new memory takes its place.
+#[test]
+fn memory_comes_and_goes_under_load() {
+    let mut rig = Served::new();
+    rig.add(&esp(7, 1));
+    let seed = std::env::var("ESNIC_SEED").map_or(1, |text| text.parse().expect("ESNIC_SEED"));
+    println!("ESNIC_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let (mut whole, mut lost) = (0, 0);
+    let maps = rig.link.served.maps();
+    for _ in 0..600 {
+        let buffers: Vec<_> = (0..random.usize(1..8)).map(|_| rig.buffer()).collect();
+        let cmds: Vec<Cmd> =
+            buffers.iter().map(|buffer| rig.stamp(Cmd::query_any(7, buffer.iova().0))).collect();
+        let stays = random.bool();
+        let kept = if stays { buffers } else { Vec::new() };
+        let pair = &mut rig.pairs[0];
+        for cmd in &cmds {
+            pair.put(cmd);
+        }
+        pair.ring();
+        for _ in 0..cmds.len() {
+            pair.next().ok();
+        }
+        for buffer in &kept {
+            let mut record = [0; 128];
+            buffer.read(0, &mut record);
+            assert_ne!(record, [0; 128]);
+            whole += 1;
+        }
+        lost += if stays { 0 } else { cmds.len() as u64 };
+    }
+    assert!(whole > 100 && lost > 100);
+    assert_eq!(rig.link.served.maps(), maps, "what was mapped is unmapped");
+    let faults = rig.link.served.faults();
+    // Each of them vanished, and the device was none the wiser (R46).
+    assert_eq!((faults.reads, faults.writes), (0, lost));
+    rig.assert_quiet();
+}
+
 /// Memory is mapped and unmapped by one thread while another one's commands go on.
 #[test]
 fn maps_change_while_commands_go_on() {
