@@ -5,7 +5,7 @@
 mod support;
 
 #[path = "served/process.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unreachable_pub)]
 mod process;
 
 use esnic_abi::DeviceState;
@@ -108,6 +108,7 @@ fn a_server_that_stops_answering_costs_one_deadline() {
     let link = transport::VfioUser::connect_within(server.path(), patience).unwrap();
     assert_ne!(link.read32(Bar::Registers, 0), u32::MAX);
     server.process.signal(Signal::STOP);
+    server.process.await_state('T');
     let begun = Instant::now();
     for _ in 0..100 {
         assert_eq!(link.read32(Bar::Registers, 0), u32::MAX);
@@ -127,13 +128,9 @@ fn the_client_after_one_that_was_killed_finds_a_clean_device() {
     let params = small();
     let served = serve_alone(esnic_model::Model::new(params).unwrap(), &params);
     let device = format!("vfio-user:{}", served.path().display());
+    served.with_device(|device| device.set_trace(true));
     for round in 0..50 {
-        let taken = || {
-            served.with_device(|device| {
-                device.set_trace(true);
-                device.take_trace().len()
-            })
-        };
+        let taken = || served.with_device(|device| device.take_trace().len());
         taken();
         let args =
             ["bench", "--seconds", "60", "--sas", "48", "--batch", "16", "--device", &device];
@@ -141,6 +138,8 @@ fn the_client_after_one_that_was_killed_finds_a_clean_device() {
         let begun = Instant::now();
         let mut commands = 0;
         while commands < 200 {
+            // Not so often that the device does not get to work.
+            std::thread::sleep(Duration::from_micros(500));
             commands += taken();
             assert!(client.0.try_wait().unwrap().is_none(), "{}", client.complaints());
             assert!(begun.elapsed() < process::PATIENCE, "round {round}: it does not begin");
@@ -153,14 +152,10 @@ fn the_client_after_one_that_was_killed_finds_a_clean_device() {
         // At once, without trying twice.
         let link = connect(served.path());
         assert_eq!(served.maps(), 0, "round {round}");
-        let status = regs::global(&link, Global::STATUS);
+        let state = || global::STATUS::STATE.get(regs::global(&link, Global::STATUS));
         let begun = Instant::now();
-        while global::STATUS::STATE.get(status) != DeviceState::Ready as u32 {
-            let status = regs::global(&link, Global::STATUS);
-            if global::STATUS::STATE.get(status) == DeviceState::Ready as u32 {
-                break;
-            }
-            assert!(begun.elapsed() < AT_ONCE, "round {round}: {status:#x}");
+        while state() != DeviceState::Ready as u32 {
+            assert!(begun.elapsed() < AT_ONCE, "round {round}: state {}", state());
         }
         for row in 0..params.sa_capacity {
             assert!(served.with_device(|device| device.raw_row_is_zero(row)), "row {row}");

@@ -5,9 +5,10 @@
 //! `ESNIC_SEED` repeats a run, `ESNIC_OPS` makes it longer or shorter.
 
 #[path = "served/link.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unreachable_pub)]
 mod link;
 #[path = "served/storm.rs"]
+#[allow(unreachable_pub)]
 mod storm;
 
 use esnic_abi::Params;
@@ -61,6 +62,7 @@ fn a_million_random_messages_do_no_harm() {
     let mut storm = Storm::new(seed, served.path());
     // What allocates once has allocated.
     storm.blow(ops / 50);
+    storm.hang_up();
     let (before, begun) = (settled(&served), Instant::now());
     let mut worst = Duration::ZERO;
     while storm.count.sent < ops {
@@ -70,7 +72,7 @@ fn a_million_random_messages_do_no_harm() {
         assert!(!served.has_ended(), "the server has ended");
     }
     let count = storm.count;
-    drop(storm.hang_up());
+    storm.hang_up();
     let after = settled(&served);
     println!("{count:?} in {:?}, slowest hundredth {worst:?}", begun.elapsed());
     println!("before {before:?}\nafter  {after:?}");
