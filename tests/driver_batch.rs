@@ -243,9 +243,10 @@ fn a_reset_in_the_middle_leaves_every_item_with_an_outcome<B: Backend>() {
     for (n, &sa) in (0..).zip(&all) {
         batch.update(sa, update(&esp(n), Change::top(Top::new(7, 7))));
     }
-    let sent = batch.submit().unwrap();
-    assert!(0 < sent && sent < 60, "{sent} fit");
     misbehave!(B, link, |faults| faults.drop_completion = Trigger::Nth(9));
+    let sent = batch.submit().unwrap();
+    // A device that runs by itself makes room meanwhile.
+    assert!(0 < sent && (sent < 60 || B::RUNS), "{sent} fit");
     link.relax();
     let report = manager.recover(Verify::All).unwrap();
     assert_eq!((report.restored, report.differences), (60, vec![]));
@@ -293,7 +294,6 @@ on_every_backend!(
     items_of_one_sa_take_effect_in_order,
     a_batch_may_be_larger_than_everything,
     a_batch_that_finds_no_room_in_time_says_so,
+    a_reset_in_the_middle_leaves_every_item_with_an_outcome,
     a_batch_is_used_again,
 );
-
-on_every_stepped_backend!(a_reset_in_the_middle_leaves_every_item_with_an_outcome,);

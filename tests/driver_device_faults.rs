@@ -10,8 +10,10 @@ fn a_device_that_goes_is_noticed_at_once<B: Backend>() {
     let (manager, link) = open::<B>(small(), config());
     let (sa, ticket) = manager.add(&esp(1)).unwrap();
     done(&ticket);
+    // It gets no further than into the ring.
+    misbehave!(B, link, |faults| faults.stuck = Stuck::UntilReset);
     let under_way = manager.query(sa).unwrap();
-    misbehave!(B, link, |faults| faults.gone = true);
+    B::misbehave(link.device(), |faults| faults.gone = true);
     // The deadline is 20 seconds away; that it is not waited for shows in the error.
     assert_eq!(under_way.wait_default(), Err(WaitError::Device(Error::Gone)));
     assert_eq!(manager.stats().timeouts, 0);
@@ -56,6 +58,8 @@ fn a_pair_in_error_stops_only_itself<B: Backend>() {
     assert_eq!(manager.recover(Verify::All).unwrap().restored, 2);
 }
 
-on_every_backend!(a_fatal_device_says_why, a_pair_in_error_stops_only_itself,);
-
-on_every_stepped_backend!(a_device_that_goes_is_noticed_at_once,);
+on_every_backend!(
+    a_device_that_goes_is_noticed_at_once,
+    a_fatal_device_says_why,
+    a_pair_in_error_stops_only_itself,
+);

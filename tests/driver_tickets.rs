@@ -32,9 +32,13 @@ fn one<B: Backend>(config: Config) -> (Manager<B>, Link<B>, SaHandle) {
 }
 
 /// Gives the device time without taking completions.
-fn let_it_run<T: Transport>(link: &T) {
+fn let_it_run<B: Backend>(link: &Link<B>) {
     for _ in 0..100 {
         link.relax();
+    }
+    if B::RUNS {
+        // Far longer than it takes.
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -52,11 +56,11 @@ fn an_outcome_is_told_once_whatever_the_order<B: Backend>() {
     for early in [true, false] {
         let ticket = manager.update(sa, hi(1, 1)).unwrap();
         if early {
-            let_it_run(&link);
+            let_it_run::<B>(&link);
             manager.poll();
         }
         ticket.notify(callback, 7);
-        let_it_run(&link);
+        let_it_run::<B>(&link);
         manager.poll();
         let [(7, settled)] = told.take()[..] else {
             panic!("early {early}");
@@ -68,12 +72,12 @@ fn an_outcome_is_told_once_whatever_the_order<B: Backend>() {
     for early in [true, false] {
         let ticket = manager.update(sa, hi(1, 2)).unwrap();
         if early {
-            let_it_run(&link);
+            let_it_run::<B>(&link);
             manager.poll();
             assert_eq!(pending(), 1, "kept until it is looked at");
         }
         drop(ticket);
-        let_it_run(&link);
+        let_it_run::<B>(&link);
         manager.poll();
         assert_eq!(pending(), 0);
     }
@@ -128,11 +132,15 @@ fn a_callback_may_submit_and_poll<B: Backend>() {
     let callback = manager.register(chain.clone()).unwrap();
     *chain.manager.lock().unwrap() = Some((manager.clone(), sa, callback));
     manager.query(sa).unwrap().notify(callback, 500);
-    for _ in 0..20_000 {
+    let (begun, calls) = (Instant::now(), || chain.calls.load(Ordering::Relaxed));
+    while calls() < 501 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{} calls", calls());
         manager.poll();
         link.relax();
     }
-    assert_eq!(chain.calls.load(Ordering::Relaxed), 501);
+    let_it_run::<B>(&link);
+    manager.poll();
+    assert_eq!(calls(), 501);
     *chain.manager.lock().unwrap() = None;
     assert_eq!(manager.stats().pending, 0);
 }
@@ -150,7 +158,7 @@ fn a_callback_that_panics_stops_nobody_else<B: Backend>() {
     let callback = manager.register(Arc::new(Bomb)).unwrap();
     for _ in 0..10 {
         manager.query(sa).unwrap().notify(callback, 0);
-        let_it_run(&link);
+        let_it_run::<B>(&link);
         let poll = std::panic::AssertUnwindSafe(|| manager.poll());
         assert!(std::panic::catch_unwind(poll).is_err());
         done(&manager.query(sa).unwrap());
@@ -296,12 +304,15 @@ fn a_wait_with_interrupts_sleeps_until_one_comes<B: Backend>() {
     assert!(arms(&link) >= 1, "R1: it asked for an interrupt");
     let sent = esnic_driver::counter(&link, Counters::MSIX_SENT);
     assert!(sent >= 1, "R2: and got one");
-    // An outcome that comes at once needs none.
+    // An outcome that comes at once needs none. What comes at once from a device that runs by itself
+    // is a matter of the machine; but it gets no more than it asked for.
     B::misbehave(link.device(), |faults| faults.delay_cycles = 0);
     link.record();
     done(&manager.update(sa, hi(1, 2)).unwrap());
-    assert_eq!(arms(&link), 0);
-    assert_eq!(esnic_driver::counter(&link, Counters::MSIX_SENT), sent, "R2: no storm");
+    let asked = arms(&link);
+    assert!(asked == 0 || B::RUNS, "{asked} times");
+    let more = esnic_driver::counter(&link, Counters::MSIX_SENT) - sent;
+    assert!(more <= asked as u64, "R2: no storm");
 }
 
 /// Asks for a reset from inside a callback, which is forbidden.
@@ -331,6 +342,7 @@ fn a_callback_of_a_reset_cannot_hang_it<B: Backend>() {
 
 on_every_backend!(
     a_callback_of_a_reset_cannot_hang_it,
+    a_wait_with_interrupts_sleeps_until_one_comes,
     an_outcome_is_told_once_whatever_the_order,
     as_many_callbacks_as_promised,
     a_callback_may_submit_and_poll,
@@ -342,5 +354,3 @@ on_every_backend!(
     a_doubtful_update_is_repeated_as_a_compare_and_set,
     a_repeated_update_never_pulls_the_device_back,
 );
-
-on_every_stepped_backend!(a_wait_with_interrupts_sleeps_until_one_comes,);

@@ -105,6 +105,7 @@ fn a_server_that_stops_answering_costs_one_deadline() {
     let link = transport::VfioUser::connect_within(server.path(), patience).unwrap();
     assert_ne!(link.read32(Bar::Registers, 0), u32::MAX);
     server.process.signal(Signal::STOP);
+    server.process.await_state('T');
     let begun = Instant::now();
     for _ in 0..100 {
         assert_eq!(link.read32(Bar::Registers, 0), u32::MAX);
@@ -112,4 +113,61 @@ fn a_server_that_stops_answering_costs_one_deadline() {
     assert!(begun.elapsed() < patience + AT_ONCE, "{:?}", begun.elapsed());
     assert_eq!(link.reset(), Err(Error::Gone));
     server.process.signal(Signal::CONT);
+}
+
+/// A process that dies by SIGKILL in the middle of its batches leaves rings, rows, doorbells, mappings
+/// and interrupts behind. Whoever comes next finds none of it.
+#[test]
+fn the_client_after_one_that_was_killed_finds_a_clean_device() {
+    let seed = std::env::var("ESNIC_SEED").map_or(1, |text| text.parse().expect("ESNIC_SEED"));
+    println!("ESNIC_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let params = small();
+    let served = serve_alone(esnic_model::Model::new(params).unwrap(), &params);
+    let device = format!("vfio-user:{}", served.path().display());
+    served.with_device(|device| device.set_trace(true));
+    for round in 0..50 {
+        let taken = || served.with_device(|device| device.take_trace().len());
+        taken();
+        let args =
+            ["bench", "--seconds", "60", "--sas", "48", "--batch", "16", "--device", &device];
+        let mut client = Process::start(args);
+        let begun = Instant::now();
+        let mut commands = 0;
+        while commands < 200 {
+            // Not so often that the device does not get to work.
+            std::thread::sleep(Duration::from_micros(500));
+            commands += taken();
+            assert!(client.0.try_wait().unwrap().is_none(), "{}", client.complaints());
+            assert!(begun.elapsed() < process::PATIENCE, "round {round}: it does not begin");
+        }
+        std::thread::sleep(Duration::from_micros(random.u64(..3000)));
+        assert!(served.maps() > 0);
+        client.signal(Signal::KILL);
+        client.end();
+
+        // At once, without trying twice.
+        let link = connect(served.path());
+        assert_eq!(served.maps(), 0, "round {round}");
+        let state = || global::STATUS::STATE.get(regs::global(&link, Global::STATUS));
+        let begun = Instant::now();
+        while state() != DeviceState::Ready as u32 {
+            assert!(begun.elapsed() < AT_ONCE, "round {round}: state {}", state());
+        }
+        for row in 0..params.sa_capacity {
+            assert!(served.with_device(|device| device.raw_row_is_zero(row)), "row {row}");
+        }
+        taken();
+        let manager = SaManager::open(link, config()).unwrap();
+        assert_eq!(manager.read_table().unwrap(), []);
+        let (sa, ticket) = manager.add(&esp(round)).unwrap();
+        done(&ticket);
+        done(&manager.update(sa, hi(round, 1)).unwrap());
+        assert_eq!(manager.diff().unwrap(), []);
+        manager.close().unwrap();
+    }
+    assert_eq!(served.remote().clients(), 100);
+    assert_eq!(served.remote().broken(), 0);
+    assert_eq!(served.faults(), esnic::serve::Faults::default());
+    served.stop().unwrap();
 }

@@ -14,6 +14,8 @@ pub trait Backend: 'static {
     const NAME: &'static str;
     /// How the device is reached.
     type Link: Transport;
+    /// Whether the bus tells the device of a write that it refuses. A real one does not (R46).
+    const TELLS: bool = true;
 
     /// A device fresh from power-on.
     fn plug(params: Params) -> Self::Link;
@@ -148,29 +150,5 @@ macro_rules! for_each_backend {
         mod vfio {
             $( #[test] fn $promise() { super::$promise::<crate::common::Vfio>(); } )*
         }
-    };
-}
-
-/// As `for_each_backend!`, for promises that take a device which moves only when it is told to, or a bus that says
-/// when it refuses a write: so not yet where the device runs by itself behind a socket or the kernel.
-#[cfg(not(esnic_guest))]
-macro_rules! for_each_stepped_backend {
-    ($($promise:ident),* $(,)?) => {
-        mod stepped {
-            mod model {
-                $( #[test] fn $promise() { crate::$promise::<crate::common::Model>(); } )*
-            }
-            mod rtl {
-                $( #[test] fn $promise() { crate::$promise::<crate::common::Rtl>(); } )*
-            }
-        }
-    };
-}
-
-/// In the test guest no device does: the promises are compiled and not run.
-#[cfg(esnic_guest)]
-macro_rules! for_each_stepped_backend {
-    ($($promise:ident),* $(,)?) => {
-        $( const _: fn() = $promise::<crate::common::Vfio>; )*
     };
 }

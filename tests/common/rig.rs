@@ -129,7 +129,7 @@ impl<B: Backend> Rig<B> {
 
     /// Lets the device move until `done`.
     #[track_caller]
-    pub fn wait(&self, what: &str, done: impl Fn() -> bool) {
+    pub fn wait(&self, what: &str, mut done: impl FnMut() -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !done() {
             assert!(Instant::now() < deadline, "waited in vain for {what}");

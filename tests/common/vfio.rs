@@ -14,6 +14,7 @@ pub struct Vfio;
 impl Backend for Vfio {
     const NAME: &'static str = "vfio";
     type Link = transport::Vfio;
+    const TELLS: bool = false;
 
     fn plug(params: Params) -> Self::Link {
         let address = ask(&format!("plug {}", wire::params_text(&params)));

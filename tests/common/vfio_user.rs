@@ -15,6 +15,7 @@ pub struct VfioUser;
 impl Backend for VfioUser {
     const NAME: &'static str = "vfio-user";
     type Link = Remote<esnic_model::Model>;
+    const TELLS: bool = false;
 
     fn plug(params: Params) -> Self::Link {
         let mut device = esnic_model::Model::new(params).expect("a build that can be");

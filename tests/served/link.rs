@@ -94,6 +94,12 @@ impl<D: Device + 'static> Transport for Remote<D> {
     fn interrupt_fd(&self, vector: u16) -> Option<BorrowedFd<'_>> {
         self.transport.interrupt_fd(vector)
     }
+    fn check(&self) -> Result<(), Error> {
+        self.transport.check()
+    }
+    fn removal_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.transport.removal_fd()
+    }
     fn relax(&self) {
         self.transport.relax();
     }

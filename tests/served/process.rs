@@ -26,6 +26,18 @@ impl Process {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
 
+    /// Waits until the system says that it is in this state.
+    #[track_caller]
+    pub fn await_state(&self, state: char) {
+        let begun = Instant::now();
+        let path = format!("/proc/{}/stat", self.0.id());
+        // The name before it is in parentheses.
+        while !std::fs::read_to_string(&path).unwrap().contains(&format!(") {state} ")) {
+            assert!(begun.elapsed() < PATIENCE, "it does not get into state {state}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Waits until it has ended.
     #[track_caller]
     pub fn end(&mut self) -> ExitStatus {

@@ -16,6 +16,8 @@ pub trait Backend: 'static {
     const NAME: &'static str;
     /// How the device is reached.
     type Link: Transport;
+    /// Whether the device moves by itself, or only while somebody polls it.
+    const RUNS: bool = false;
 
     /// A device fresh from power-on.
     fn plug(params: Params) -> Self::Link;
@@ -122,30 +124,6 @@ macro_rules! on_every_backend {
         mod vfio {
             $( #[test] fn $promise() { super::$promise::<crate::support::Vfio>(); } )*
         }
-    };
-}
-
-/// As `on_every_backend!`, for promises that take a device which moves only when it is told to, or a bus that says
-/// when it refuses a write: so not yet where the device runs by itself behind a socket or the kernel.
-#[cfg(not(esnic_guest))]
-macro_rules! on_every_stepped_backend {
-    ($($promise:ident),* $(,)?) => {
-        mod stepped {
-            mod model {
-                $( #[test] fn $promise() { crate::$promise::<crate::support::Model>(); } )*
-            }
-            mod rtl {
-                $( #[test] fn $promise() { crate::$promise::<crate::support::Rtl>(); } )*
-            }
-        }
-    };
-}
-
-/// In the test guest no device does: the promises are compiled and not run.
-#[cfg(esnic_guest)]
-macro_rules! on_every_stepped_backend {
-    ($($promise:ident),* $(,)?) => {
-        $( const _: fn() = $promise::<crate::support::Vfio>; )*
     };
 }
 

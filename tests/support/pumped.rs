@@ -27,8 +27,8 @@ struct Inner<T> {
 }
 
 impl<T: Transport> Pumped<T> {
-    /// Begins to move `link`; in the test guest, where a device moves by itself, it only hands through.
-    pub fn new(link: T) -> Self {
+    /// Begins to move `link`. To a device that `runs` by itself it only hands through.
+    pub fn new(link: T, runs: bool) -> Self {
         let file = || eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC);
         let fired = (0..65).map(|_| file().expect("an eventfd")).collect();
         let inner = Arc::new(Inner { link, vectors: 0.into(), fired, over: false.into() });
@@ -45,7 +45,7 @@ impl<T: Transport> Pumped<T> {
                 }
             }
         };
-        let thread = (!cfg!(esnic_guest)).then(|| std::thread::spawn(pump));
+        let thread = (!runs).then(|| std::thread::spawn(pump));
         Self { inner, thread }
     }
 
@@ -67,6 +67,14 @@ pub fn readable(fd: impl AsFd, ms: i64) -> bool {
     let mut fds = [PollFd::new(&fd, PollFlags::IN)];
     let limit = Timespec { tv_sec: ms / 1000, tv_nsec: ms % 1000 * 1_000_000 };
     poll(&mut fds, Some(&limit)).expect("poll") > 0
+}
+
+/// Waits until one of two is readable; says which are.
+pub fn either(one: impl AsFd, other: impl AsFd, ms: i64) -> [bool; 2] {
+    let mut fds = [PollFd::new(&one, PollFlags::IN), PollFd::new(&other, PollFlags::IN)];
+    let limit = Timespec { tv_sec: ms / 1000, tv_nsec: ms % 1000 * 1_000_000 };
+    poll(&mut fds, Some(&limit)).expect("poll");
+    fds.map(|fd| !fd.revents().is_empty())
 }
 
 impl<T: Transport> Transport for Pumped<T> {

@@ -16,6 +16,7 @@ pub struct Vfio;
 impl Backend for Vfio {
     const NAME: &'static str = "vfio";
     type Link = transport::Vfio;
+    const RUNS: bool = true;
 
     fn plug(params: Params) -> Self::Link {
         let address = ask(&format!("plug {}", wire::params_text(&params)));

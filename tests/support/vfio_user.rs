@@ -16,6 +16,7 @@ pub struct VfioUser;
 impl Backend for VfioUser {
     const NAME: &'static str = "vfio-user";
     type Link = Remote<esnic_model::Model>;
+    const RUNS: bool = true;
 
     fn plug(params: Params) -> Self::Link {
         let device = esnic_model::Model::new(params).expect("a build that can be");

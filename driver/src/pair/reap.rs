@@ -22,11 +22,16 @@ pub(crate) struct Reaping<'p> {
     settled: u32,
 }
 
+impl Reaping<'_> {
+    fn give_credit(&mut self) {
+        // Release: pairs with `reserve`; entries are free before their credit is.
+        self.pair.in_flight.fetch_sub(std::mem::take(&mut self.settled), Ordering::Release);
+    }
+}
+
 impl Drop for Reaping<'_> {
     fn drop(&mut self) {
-        // Release: pairs with `reserve`; entries are free before their credit is.
-        let settled = self.settled;
-        self.pair.in_flight.fetch_sub(settled, Ordering::Release);
+        self.give_credit();
         // Release: the next one sees what this one left.
         self.pair.reaping.store(false, Ordering::Release);
     }
@@ -98,9 +103,14 @@ impl QueuePair {
             match self.accept(&completion, &mut settle) {
                 Ok(due) => {
                     reaping.settled += 1;
-                    // Release: whoever arms from here on finds the ticket settled.
+                    if let Some(due) = due {
+                        // A callback that submits finds the room that its own command had.
+                        reaping.give_credit();
+                        notify(due);
+                    }
+                    // Release: whoever arms from here on finds the ticket settled, and what a callback
+                    // did is done.
                     self.settled.store(at.plus(1).0, Ordering::Release);
-                    due.into_iter().for_each(&mut notify);
                 }
                 Err(broken) => {
                     // Stop believing the device until it is reset.

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
@@ -28,6 +28,10 @@ const FIRST_IOVA: u64 = 0x1_0000_0000;
 
 /// Bytes that stay unmapped between any two buffers.
 const GAP: u64 = 4096;
+
+/// Looks that a polling loop takes without a pause, some 30 µs of them; and the pause after that.
+const SPINS: u32 = 100;
+const NAP: Duration = Duration::from_micros(20);
 
 /// What of configuration space is needed here.
 mod config {
@@ -49,9 +53,17 @@ pub struct VfioUser {
     msix: u64,
     /// One for each vector that the function has; they stay for as long as this does.
     fired: Box<[OwnedFd]>,
-    /// Vectors that are enabled.
+    /// Vectors that are enabled, and the most that ever were.
     vectors: AtomicU16,
+    lent: AtomicU16,
+    /// Fires when the server reports an error of the function, if it can.
+    error: Option<OwnedFd>,
+    failed: AtomicBool,
+    /// Fires when the server wants the function back, if it can.
+    request: Option<OwnedFd>,
     next_iova: AtomicU64,
+    /// How often somebody has looked for something new since the last access.
+    idle: AtomicU32,
 }
 
 /// What buffers need when they go.
@@ -100,11 +112,32 @@ impl VfioUser {
         let (Some(msix), 1..=2048) = (msix, vectors) else {
             return Err(fail("it has no MSI-X".to_owned()));
         };
-        let bell = |_| eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
-        let fired = (0..vectors).map(bell).collect::<Result<_, _>>();
-        let fired = fired.map_err(|errno| fail(format!("no eventfd: {errno}")))?;
-        let (link, next_iova) = (Arc::new(Link { client }), FIRST_IOVA.into());
-        Ok(Self { name, link, bars, msix, fired, vectors: 0.into(), next_iova })
+        let bell = || {
+            eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+                .map_err(|errno| fail(format!("no eventfd: {errno}")))
+        };
+        let fired = (0..vectors).map(|_| bell()).collect::<Result<_, _>>()?;
+        // Not every server has these.
+        let wire = |kind| {
+            let bell = bell()?;
+            let wired = client.connect_irqs(kind, 0, &[bell.as_fd()]).is_ok();
+            Ok::<_, Error>(wired.then_some(bell))
+        };
+        let (error, request) = (wire(pci_irq::ERR)?, wire(pci_irq::REQ)?);
+        Ok(Self {
+            name,
+            link: Arc::new(Link { client }),
+            bars,
+            msix,
+            fired,
+            vectors: 0.into(),
+            lent: 0.into(),
+            error,
+            failed: false.into(),
+            request,
+            next_iova: FIRST_IOVA.into(),
+            idle: 0.into(),
+        })
     }
 
     /// Ends the connection from this side, as a process that is killed does: everything after it
@@ -135,11 +168,30 @@ impl VfioUser {
         self.link.client.write(pci_region::CONFIG, place, &word.to_le_bytes())
     }
 
-    /// The vectors' fds, as far as they are enabled.
+    /// A store. One to a device that is gone goes nowhere, as on a bus; the next read tells.
+    fn post(&self, bar: Bar, offset: u64, bytes: &[u8]) {
+        self.idle.store(0, Ordering::Relaxed);
+        let _ = self.link.client.post(bar.number(), offset, bytes);
+    }
+
+    /// Whether the server reported an error, now or before.
+    fn has_failed(&self) -> bool {
+        if self.error.as_ref().is_some_and(take) {
+            self.failed.store(true, Ordering::Relaxed);
+        }
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// The eventfd of a vector that is enabled.
     fn enabled(&self, vector: u16) -> Option<&OwnedFd> {
         let enabled = vector < self.vectors.load(Ordering::Acquire);
         self.fired.get(usize::from(vector)).filter(|_| enabled)
     }
+}
+
+/// Whether an eventfd has fired; takes that in.
+fn take(bell: &OwnedFd) -> bool {
+    rustix::io::read(bell, &mut [0; 8]).is_ok()
 }
 
 /// Why nobody answers, for people.
@@ -193,6 +245,7 @@ impl Transport for VfioUser {
     }
 
     fn read32(&self, bar: Bar, offset: u64) -> u32 {
+        self.idle.store(0, Ordering::Relaxed);
         let mut bytes = [0; 4];
         match self.link.client.read(bar.number(), offset, &mut bytes) {
             Ok(()) => u32::from_le_bytes(bytes),
@@ -201,12 +254,11 @@ impl Transport for VfioUser {
     }
 
     fn write32(&self, bar: Bar, offset: u64, value: u32) {
-        // As on a bus, a store to a device that is gone goes nowhere; the next read tells.
-        let _ = self.link.client.post(bar.number(), offset, &value.to_le_bytes());
+        self.post(bar, offset, &value.to_le_bytes());
     }
 
     fn write64(&self, bar: Bar, offset: u64, value: u64) {
-        let _ = self.link.client.post(bar.number(), offset, &value.to_le_bytes());
+        self.post(bar, offset, &value.to_le_bytes());
     }
 
     fn store(&self, bar: Bar, offset: u64, quadwords: &[u64]) {
@@ -220,7 +272,7 @@ impl Transport for VfioUser {
             for (to, quadword) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(line) {
                 *to = quadword.to_le_bytes();
             }
-            let _ = self.link.client.post(bar.number(), at, &bytes[..8 * line.len()]);
+            self.post(bar, at, &bytes[..8 * line.len()]);
             at += 8 * line.len() as u64;
             rest = after;
         }
@@ -258,8 +310,11 @@ impl Transport for VfioUser {
         self.disable_interrupts()?;
         self.link.client.reset().map_err(|error| self.error("it cannot be reset", error))?;
         for fired in &self.fired {
-            let _ = rustix::io::read(fired, &mut [0; 8]);
+            take(fired);
         }
+        // What was reported before, the reset has ended.
+        let _ = self.has_failed();
+        self.failed.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -278,6 +333,7 @@ impl Transport for VfioUser {
                 self.change(control, config::MSIX_FUNCTION_MASK, config::MSIX_ENABLE)
             })
             .map_err(|error| self.error("interrupts cannot be enabled", error))?;
+        self.lent.fetch_max(count, Ordering::Relaxed);
         self.vectors.store(count, Ordering::Release);
         Ok(())
     }
@@ -295,13 +351,8 @@ impl Transport for VfioUser {
             return Err(Error::Transport { name: self.name(), what });
         };
         loop {
-            match rustix::io::read(fired, &mut [0; 8]) {
-                Ok(_) => return Ok(true),
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(errno) => {
-                    let what = format!("interrupt vector {vector} cannot be read: {errno}");
-                    return Err(Error::Transport { name: self.name(), what });
-                }
+            if take(fired) {
+                return Ok(true);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -326,11 +377,32 @@ impl Transport for VfioUser {
     }
 
     fn interrupt_fd(&self, vector: u16) -> Option<BorrowedFd<'_>> {
-        self.enabled(vector).map(AsFd::as_fd)
+        // Also while a reset has it off: the file stays the same.
+        let lent = vector < self.lent.load(Ordering::Relaxed);
+        self.fired.get(usize::from(vector)).filter(|_| lent).map(AsFd::as_fd)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.has_failed() {
+            let what = "the server reports an error of the device; reset it".to_owned();
+            return Err(Error::Transport { name: self.name(), what });
+        }
+        Ok(())
+    }
+
+    fn removal_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.request.as_ref().map(AsFd::as_fd)
     }
 
     fn relax(&self) {
-        // The device is in another process, which may want this core.
-        std::thread::yield_now();
+        // What the device does at once, it does within some microseconds. After that it may be that
+        // it wants the core that this spins on, or that it takes long.
+        if self.idle.fetch_add(1, Ordering::Relaxed) < SPINS {
+            for _ in 0..32 {
+                std::hint::spin_loop();
+            }
+        } else {
+            std::thread::sleep(NAP);
+        }
     }
 }

@@ -8,7 +8,7 @@ mod session;
 mod socket_path;
 
 use crate::function::Function;
-use crate::socket::{Broken, timespec};
+use crate::socket::{Broken, SPIN, timespec};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -19,10 +19,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-/// How long the thread looks for the next message before it sleeps. Waking it takes longer than a
-/// client takes between two accesses.
-const SPIN: Duration = Duration::from_micros(30);
 
 /// How long a listener rests that cannot accept, for want of descriptors say.
 const REST: Duration = Duration::from_millis(50);
@@ -172,8 +168,12 @@ impl Server {
                 last = Instant::now();
             }
             let busy = function.work();
-            let spinning = !busy && last.elapsed() < SPIN;
-            let timeout = (busy || spinning).then_some(Duration::ZERO);
+            if !busy && last.elapsed() < SPIN {
+                // A client's next access comes soon after its last one.
+                std::hint::spin_loop();
+                continue;
+            }
+            let timeout = busy.then_some(Duration::ZERO);
             let fds = [stream.as_fd(), self.remote.0.bell.as_fd(), self.listener.as_fd()];
             let [message, rung, knock] = wait(fds, timeout)?;
             if rung {
@@ -183,9 +183,6 @@ impl Server {
             // before, and its end is in the socket then.
             if knock && !message && !session.turn(function)? {
                 self.refuse();
-            }
-            if spinning && !message {
-                std::thread::yield_now();
             }
         }
         Ok(())

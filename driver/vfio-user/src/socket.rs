@@ -20,8 +20,11 @@ use zeroize::{Zeroize, Zeroizing};
 const CHUNK: usize = 8 << 10;
 
 /// How long a socket is asked again and again before the thread sleeps in `poll`. An answer to a
-/// register access comes within some microseconds, and waking a thread takes more than that.
-const SPIN: Duration = Duration::from_micros(30);
+/// register access comes within a few microseconds if the other end has a processor, and waking a
+/// thread takes more than that; if it has none, it waits for this one. The thread does not yield
+/// meanwhile: on a busy machine it would get the processor back after milliseconds, whereas one that
+/// sleeps is woken at once.
+pub(crate) const SPIN: Duration = Duration::from_micros(8);
 
 /// Why a connection is of no use any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -173,7 +176,7 @@ impl Inbox {
             }
             let now = Instant::now();
             if now < spin {
-                std::thread::yield_now();
+                std::hint::spin_loop();
             } else if !ready(socket, PollFlags::IN, deadline)? {
                 return Err(Broken::Timeout);
             }
