@@ -85,7 +85,19 @@ fn help_texts_list_exactly_the_flags_that_work() {
         assert_eq!(listed, [""; 0], "flags of {name} that no test knows");
     }
     let help = esnic(["--help"]);
-    for word in ["sync", "caps", "bench", "--version", "0 in step", "1 not in step", "2 usage"] {
+    for word in [
+        "sync",
+        "caps",
+        "bench",
+        "serve",
+        "devices",
+        "bind",
+        "unbind",
+        "--version",
+        "0 in step",
+        "1 not in step",
+        "2 usage",
+    ] {
         assert!(help.text().contains(word), "{word}");
     }
     let version = esnic(["--version"]);
@@ -125,6 +137,38 @@ fn usage_errors_end_with_2() {
     ] {
         refused(&bad, "--s");
         one_sentence(&bad.err);
+    }
+}
+
+/// PCI functions of the machine that the tests run on: none of them is touched.
+#[test]
+fn pci_functions_are_listed_and_what_is_not_there_is_refused() {
+    let nowhere = "ffff:ff:1f.7";
+    let listed = esnic(["devices", "--json"]).json();
+    assert!(listed.is_array(), "{listed}");
+    let table = esnic(["devices"]);
+    assert_eq!((table.code, &*table.err), (Some(0), ""));
+    assert!(!table.out.is_empty());
+    for args in [
+        &["bind", nowhere][..],
+        &["bind", "--any-id", nowhere],
+        &["unbind", nowhere],
+        &["caps", "--device", nowhere],
+    ] {
+        let ran = esnic(args);
+        assert_eq!((ran.code, ran.text()), (Some(1), ""), "{ran:?}");
+        one_sentence(&ran.err);
+        assert!(ran.err.contains("there is no PCI function ffff:ff:1f.7"), "{}", ran.err);
+    }
+    refused(&esnic(["bind"]), "BDF");
+    refused(&esnic(["bind", "03:00"]), "which looks like 0000:03:00.0");
+    refused(&esnic(["unbind", "model"]), "which looks like 0000:03:00.0");
+    refused(&esnic(["caps", "--device", nowhere, "--capacity", "64"]), "--capacity");
+    refused(&esnic(["caps", "--device", nowhere, "--trace", "x.fst"]), "--trace");
+    refused(&esnic(["serve", "--device", nowhere, "--socket", "x"]), "--device");
+    for (name, flag) in [("devices", "--json"), ("bind", "--any-id"), ("unbind", "--help")] {
+        let help = esnic([name, "--help"]);
+        assert!(flags(help.text()).contains(&flag), "{}", help.text());
     }
 }
 

@@ -6,7 +6,7 @@
 //! fetched it. Each is wiped when it is done with. The vault is locked into memory, and so are
 //! the rings as far as limits allow; both are left out of core dumps and of forked children.
 //!
-//! This file is where the driver's `unsafe` lives: system calls about pages that the driver owns.
+//! This is one of the files that hold the driver's `unsafe`: system calls about pages that it owns.
 
 use crate::error::Error;
 use std::fmt;

@@ -8,6 +8,7 @@ mod support;
 
 use esnic_driver::pci::{Address, Binding, Bound, Host, Unbound};
 use esnic_driver::transport;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use support::*;
@@ -129,6 +130,35 @@ fn a_function_goes_back_to_its_driver_and_to_user_space_again() {
     let esnics = others.iter().filter(|one| one.is_esnic());
     let capacities: Vec<u64> = esnics.filter_map(|one| one.capacity()).collect();
     assert!(capacities.contains(&64) && capacities.contains(&4096), "{capacities:?}");
+}
+
+#[test]
+fn a_function_that_the_host_wants_back_is_asked_for_and_given() {
+    let link = <Vfio as Backend>::plug(small());
+    let (address, host) = (link.address(), Host::default());
+    let manager = SaManager::open(link, settings()).unwrap();
+    let asked = || {
+        let fd = manager.transport().removal_fd().expect("the kernel can ask");
+        let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 50_000_000 })).unwrap() > 0
+    };
+    assert!(!asked());
+    // The kernel waits for whoever has it.
+    let away = std::thread::spawn(move || {
+        std::fs::write("/sys/bus/pci/drivers/vfio-pci/unbind", address.to_string())
+    });
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !asked() {
+        assert!(Instant::now() < deadline, "nobody asks");
+    }
+    // Until then it works, so that there is time for an orderly end.
+    done(&manager.add(&esp(1)).unwrap().1);
+    assert!(!away.is_finished());
+    manager.close().unwrap();
+    drop(manager);
+    away.join().unwrap().unwrap();
+    assert_eq!(host.function(address).unwrap().driver, None);
+    assert_eq!(Binding::default().bind(&host, address), Ok(Bound::From(None)));
 }
 
 #[test]

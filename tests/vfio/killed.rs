@@ -38,7 +38,7 @@ fn work(address: &str) -> ! {
     let mut step = 0;
     loop {
         step += 1;
-        let mut batch = manager.batch();
+        let mut batch = manager.batch(all.len());
         for (n, &sa) in (0..).zip(&all) {
             batch.update(sa, hi(n, step));
         }
