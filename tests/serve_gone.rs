@@ -8,12 +8,15 @@ mod support;
 #[allow(dead_code, unreachable_pub)]
 mod process;
 
+use esnic_abi::DeviceState;
+use esnic_abi::regs::global;
+use esnic_driver::regs;
 use esnic_driver::transport;
-use process::Server;
+use process::{Process, Server};
 use rustix::process::Signal;
 use std::path::Path;
 use support::needle::Needle;
-use support::vfio_user::link::socket;
+use support::vfio_user::link::{serve_alone, socket};
 use support::*;
 
 /// Far less than a deadline; more than a busy machine takes to notice.
