@@ -9,7 +9,7 @@ use esnic_vfio_user::wire::{Header, irq, pci_irq, pci_region, region};
 use esnic_vfio_user::{Remote, Server};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use std::io::{IoSlice, Read, Write};
+use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
 use std::ops::RangeInclusive;
 use std::os::fd::BorrowedFd;
@@ -251,10 +251,12 @@ impl Raw {
         (header, body)
     }
 
-    /// Whether the other end has hung up.
+    /// Whether the other end has hung up, with or without having read all that was sent.
     pub fn is_closed(&mut self) -> bool {
-        matches!(self.stream.read(&mut [0]), Ok(0))
-            || self.stream.take_error().is_ok_and(|error| error.is_some())
+        match self.stream.read(&mut [0]) {
+            Ok(read) => read == 0,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
     }
 }
 
