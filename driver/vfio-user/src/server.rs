@@ -167,7 +167,7 @@ impl Server {
             if session.turn(function)? {
                 last = Instant::now();
             }
-            let busy = function.work();
+            let busy = function.work() || session.has_more();
             if !busy && last.elapsed() < SPIN {
                 // A client's next access comes soon after its last one.
                 std::hint::spin_loop();

@@ -333,6 +333,23 @@ fn a_client_that_dies_in_the_middle_of_a_message_is_forgotten() {
 }
 
 #[test]
+fn messages_that_came_in_all_at_once_are_all_taken() {
+    let served = Served::new();
+    let mut raw = served.agreed();
+    // A turn takes 256. What is left is not in the socket any more, so nothing tells of it.
+    for posted in [254, 255, 256, 300, 400, 1000] {
+        let write = access(0, 0, 8, &[1; 8]);
+        let mut all = Vec::new();
+        for _ in 0..posted {
+            all.extend(raw.message(command::REGION_WRITE, flag::NO_REPLY, &write));
+        }
+        all.extend(raw.message(command::REGION_READ, 0, &access(0, 0, 4, &[])));
+        raw.send(&all, &[]);
+        assert_eq!(raw.answer().1.len(), RegionAccess::LEN + 4, "behind {posted}");
+    }
+}
+
+#[test]
 fn a_client_that_reads_no_answers_is_cut_off() {
     let served = Served::new();
     let mut raw = served.agreed();

@@ -67,10 +67,10 @@ pub(super) fn command(qemu: &Qemu, kernel: &Kernel, image: &Path, shell: bool) -
             n + 2
         ));
         command.arg("-device");
-        // A register read waits for the device, whose host may be busy. After the timeout, QEMU's
-        // connection is of no more use.
+        // A register read waits for the device, whose host may be busy, or stand still for a while as virtual
+        // ones do. After the timeout, QEMU's connection is of no more use.
         command.arg(format!(
-            r#"{{"driver":"vfio-user-pci","bus":"port{n}","x-msg-timeout":60000,"socket":{{"type":"unix","path":"{}"}}}}"#,
+            r#"{{"driver":"vfio-user-pci","bus":"port{n}","x-msg-timeout":600000,"socket":{{"type":"unix","path":"{}"}}}}"#,
             function.socket
         ));
     }

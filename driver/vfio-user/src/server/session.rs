@@ -28,6 +28,8 @@ pub(super) struct Session<'s> {
     message: Message,
     /// VERSION has been.
     negotiated: bool,
+    /// The last turn ended before the messages did.
+    more: bool,
     regions: Vec<Region>,
     irqs: Vec<Irq>,
     data: Zeroizing<Vec<u8>>,
@@ -40,14 +42,21 @@ impl<'s> Session<'s> {
             inbox: Inbox::new(),
             message: Message::new(),
             negotiated: false,
+            more: false,
             regions: function.regions(),
             irqs: function.irqs(),
             data: Zeroizing::new(vec![0; MAX_DATA]),
         }
     }
 
-    /// Takes what has come in. Returns whether anything had.
+    /// Whether messages may have come in that are not taken yet, though no longer in the socket.
+    pub(super) fn has_more(&self) -> bool {
+        self.more
+    }
+
+    /// Takes what has come in, a row at the most. Returns whether anything had.
     pub(super) fn turn(&mut self, function: &mut impl Function) -> Result<bool, Broken> {
+        self.more = false;
         for taken in 0..ROW {
             while !self.inbox.next(&mut self.message)? {
                 if !self.inbox.fill(self.stream.as_fd())? {
@@ -56,6 +65,7 @@ impl<'s> Session<'s> {
             }
             self.handle(function)?;
         }
+        self.more = true;
         Ok(true)
     }
 

@@ -103,7 +103,9 @@ impl Function for Toy {
         self.memory.clear();
         self.irqs.clear();
     }
+    /// Has nothing to do, and takes longer over it than a server waits for messages without sleeping.
     fn work(&mut self) -> bool {
+        std::thread::sleep(Duration::from_micros(20));
         false
     }
 }
