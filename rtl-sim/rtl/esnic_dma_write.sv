@@ -68,7 +68,7 @@ module esnic_dma_write
   line_t         data_q, second_q;
   logic          free, take_line, take_rec, fifo_ready;
   // Writes without an answer yet, and of them the records; those from before a reset.
-  logic [CountW-1:0] open_d, open_q, rec_open_d, rec_open_q;
+  logic [CountW-1:0] open_left, open_d, open_q, rec_open_d, rec_open_q;
   logic          draining_d, draining_q;
   // An answer is looked at a cycle later: it touches every queue pair.
   logic          bvalid_q, bbad_q, b_line, b_rec;
@@ -160,13 +160,15 @@ module esnic_dma_write
   assign rec_bad_o = bbad_q;
 
   always_comb begin
-    open_d = open_q + CountW'(sent_o);
-    if (bvalid_q && open_q != '0) open_d = open_d - 1'b1;
+    open_left = open_q;
+    if (bvalid_q && open_q != '0) open_left = open_q - 1'b1;
+    open_d = open_left + CountW'(sent_o);
     rec_open_d = rec_open_q + CountW'(take_rec) - CountW'(b_rec);
-    draining_d = draining_q && open_d != '0;
+    // Nothing is sent in the cycle of a reset, nor while what is from before it is drained.
+    draining_d = draining_q && open_left != '0;
     if (clear_i) begin
       rec_open_d = '0;
-      draining_d = open_d != '0;
+      draining_d = open_left != '0;
     end
   end
 

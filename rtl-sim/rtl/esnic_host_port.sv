@@ -11,6 +11,7 @@
 // nothing: a shell splits what a host cannot have meant as one access.
 `include "esnic_assert.svh"
 module esnic_host_port
+  import esnic_abi_pkg::*;
   import esnic_pkg::*;
 #(
   parameter int unsigned SaCapacity = 4096
@@ -76,7 +77,8 @@ module esnic_host_port
   output logic [4:0]    stage_drop_o
 );
   typedef enum logic [3:0] {
-    StIdle, StWrite, StWriteHi, StStage, StBurst, StRead, StViewAsk, StViewWait, StReadResp
+    StIdle, StWrite, StWriteHi, StStage, StBurst, StRead, StViewLook, StViewAsk, StViewWait,
+    StReadResp
   } state_e;
 
   localparam logic [1:0] RespOkay = 2'b00;
@@ -85,7 +87,6 @@ module esnic_host_port
   state_e state_d, state_q;
   logic [3:0]  wid_d, wid_q, rid_d, rid_q;
   logic [28:0] addr_d, addr_q;
-  logic [63:0] strb_d, strb_q;
   line_t       line_q;                 // data of a write, or of a read as far as it is gathered
   logic        take_write, take_read;
   logic [7:0]  beats_d, beats_q;       // of a burst that is refused
@@ -96,27 +97,32 @@ module esnic_host_port
 
   // ---- Which dwords a write touches ---------------------------------------------------------------
 
-  logic [15:0] touched, whole, low_mask;
-  logic [3:0]  low, wr_dword;
-  logic        one, two, table_sel, msix_sel, in_table;
+  logic [15:0] touched_d, touched_q, whole_d, whole_q, low_mask;
+  logic [3:0]  low_d, low_q;
+  logic [31:0] data_q;                 // of dword low_q
+  logic        one_d, one_q, two_d, two_q, beyond_d, beyond_q, table_sel, msix_sel, in_table;
+  pair_t       pair_d, pair_q;
 
+  // Found while the write is taken: what follows from a write leads through all of the device, and the
+  // way there begins at registers.
   always_comb begin
-    low = '0;
-    touched = '0;
-    whole = '0;
-    if (state_q inside {StWrite, StWriteHi, StStage}) begin
-      for (int i = 15; i >= 0; i--) begin
-        touched[i] = |strb_q[4*i +: 4];
-        whole[i] = &strb_q[4*i +: 4];
-        if (touched[i]) low = 4'(i);
-      end
+    low_d = '0;
+    touched_d = '0;
+    whole_d = '0;
+    for (int i = 15; i >= 0; i--) begin
+      touched_d[i] = |s_axi_wstrb[4*i +: 4];
+      whole_d[i] = &s_axi_wstrb[4*i +: 4];
+      if (touched_d[i]) low_d = 4'(i);
     end
+    low_mask = 16'd1 << low_d;
+    one_d = touched_d == whole_d && touched_d == low_mask;
+    two_d = touched_d == whole_d && !low_d[0] && touched_d == (low_mask | (low_mask << 1));
+    // Beyond the end of a BAR there is nothing.
+    beyond_d = addr_d[27] ? addr_d[26:14] != '0 : addr_d[26:19] != '0;
+    // Doorbell pages have 0x1000 bytes, blocks of a pair 0x100.
+    pair_d = (addr_d[18] == DOORBELL_BASE[18]) ? addr_d[17:12] : addr_d[13:8];
   end
 
-  assign wr_dword = low | 4'(state_q == StWriteHi);
-  assign low_mask = 16'd1 << low;
-  assign one = touched == whole && touched == low_mask;
-  assign two = touched == whole && !low[0] && touched == (low_mask | (low_mask << 1));
   assign table_sel = addr_q[28];
   assign msix_sel = addr_q[27];
   assign in_table = 32'(addr_q[27:7]) < SaCapacity;
@@ -139,7 +145,6 @@ module esnic_host_port
     wid_d = wid_q;
     rid_d = rid_q;
     addr_d = addr_q;
-    strb_d = strb_q;
     beats_d = beats_q;
     dword_d = dword_q;
     last_d = last_q;
@@ -165,7 +170,6 @@ module esnic_host_port
           s_axi_wready = 1'b1;
           wid_d = s_axi_awid;
           addr_d = mapped(s_axi_awaddr);
-          strb_d = s_axi_wstrb;
           take_write = 1'b1;
           state_d = StWrite;
           if (s_axi_awlen != '0) begin
@@ -183,7 +187,7 @@ module esnic_host_port
           refuse_d = s_axi_arlen != '0;
           dword_d = s_axi_araddr[5:2] & ~span;
           last_d = s_axi_araddr[5:2] | span;
-          state_d = refuse_d ? StReadResp : (addr_d[28] ? StViewAsk : StRead);
+          state_d = refuse_d ? StReadResp : (addr_d[28] ? StViewLook : StRead);
         end
       end
       StWrite: begin
@@ -191,20 +195,20 @@ module esnic_host_port
         bresp_d = RespOkay;
         state_d = StIdle;
         if (table_sel) begin
-          if (staging_i && in_table && whole != '0) begin
+          if (staging_i && in_table && whole_q != '0) begin
             bvalid_d = 1'b0;
             state_d = StStage;
           end else begin
-            stage_drop_o = 5'($countones(touched));
+            stage_drop_o = 5'($countones(touched_q));
           end
-        end else if (one || two) begin
+        end else if (one_q || two_q) begin
           reg_wr_o.valid = 1'b1;
-          if (two) begin
+          if (two_q) begin
             bvalid_d = 1'b0;
             state_d = StWriteHi;
           end
         end else begin
-          bad_access_o = touched != '0;
+          bad_access_o = touched_q != '0;
         end
       end
       StWriteHi: begin
@@ -216,7 +220,7 @@ module esnic_host_port
         stage_valid_o = 1'b1;
         // Commands that empty a buffer go first, and a reset lets nothing in.
         if (stage_ready_i || !staging_i) begin
-          stage_drop_o = staging_i ? 5'($countones(touched & ~whole)) : 5'($countones(touched));
+          stage_drop_o = 5'($countones(staging_i ? touched_q & ~whole_q : touched_q));
           bvalid_d = 1'b1;
           state_d = StIdle;
         end
@@ -232,9 +236,11 @@ module esnic_host_port
         dword_d = dword_q + 4'd1;
         if (dword_q == last_q) state_d = StReadResp;
       end
+      StViewLook: state_d = (readable_i && in_table) ? StViewAsk : StReadResp;
       StViewAsk: begin
-        view_valid_o = readable_i && in_table;
-        if (!readable_i || !in_table) state_d = StReadResp;
+        // Even as a reset comes: then nobody waits for what is seen.
+        view_valid_o = 1'b1;
+        if (!readable_i) state_d = StReadResp;
         else if (view_ready_i) state_d = StViewWait;
       end
       StViewWait: begin
@@ -251,17 +257,16 @@ module esnic_host_port
     endcase
 
     reg_wr_o.msix = msix_sel;
-    reg_wr_o.addr = {addr_q[18:6], wr_dword, 2'b00};
-    reg_wr_o.data = line_q[32*wr_dword +: 32];
-    // Beyond the end of a BAR there is nothing.
-    if (msix_sel ? addr_q[26:14] != '0 : addr_q[26:19] != '0) reg_wr_o.valid = 1'b0;
+    reg_wr_o.pair = pair_q;
+    reg_wr_o.addr = {addr_q[18:6], low_q, 2'b00};
+    reg_wr_o.data = data_q;
+    if (beyond_q) reg_wr_o.valid = 1'b0;
   end
 
   assign reg_rd_o = state_q == StRead;
   assign reg_rd_msix_o = msix_sel;
   // Beyond the end of a BAR: a place where nothing is mapped.
-  assign reg_rd_addr_o = (msix_sel ? addr_q[26:14] != '0 : addr_q[26:19] != '0)
-      ? 19'h3FFC : {addr_q[18:6], dword_q, 2'b00};
+  assign reg_rd_addr_o = beyond_q ? 19'h3FFC : {addr_q[18:6], dword_q, 2'b00};
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) line_q <= '0;
@@ -277,7 +282,7 @@ module esnic_host_port
   assign stage_index_o = addr_q[26:7];
   assign stage_half_o = addr_q[6];
   assign stage_data_o = line_q;
-  assign stage_dwords_o = whole;
+  assign stage_dwords_o = whole_q;
   assign view_index_o = addr_q[26:7];
 
   assign s_axi_bid = wid_q;
@@ -295,7 +300,7 @@ module esnic_host_port
       wid_q <= '0;
       rid_q <= '0;
       addr_q <= '0;
-      strb_q <= '0;
+      {touched_q, whole_q, low_q, data_q, one_q, two_q, beyond_q, pair_q} <= '0;
       beats_q <= '0;
       dword_q <= '0;
       last_q <= '0;
@@ -307,7 +312,14 @@ module esnic_host_port
       wid_q <= wid_d;
       rid_q <= rid_d;
       addr_q <= addr_d;
-      strb_q <= strb_d;
+      {beyond_q, pair_q} <= {beyond_d, pair_d};
+      if (take_write) begin
+        {touched_q, whole_q, low_q, one_q, two_q} <= {touched_d, whole_d, low_d, one_d, two_d};
+        data_q <= s_axi_wdata[32*low_d +: 32];
+      end else if (state_q == StWrite) begin
+        low_q[0] <= 1'b1;
+        data_q <= line_q[32*{low_q[3:1], 1'b1} +: 32];
+      end
       beats_q <= beats_d;
       dword_q <= dword_d;
       last_q <= last_d;

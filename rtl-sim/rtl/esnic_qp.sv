@@ -99,7 +99,7 @@ module esnic_qp
 
   assign in_blocks = wr_i.valid && !wr_i.msix && wr_i.addr[18:14] == QUEUE_PAIR_BASE[18:14];
   assign in_bells = wr_i.valid && !wr_i.msix && wr_i.addr[18] == DOORBELL_BASE[18];
-  assign wr_pair = in_bells ? wr_i.addr[17:12] : wr_i.addr[13:8];
+  assign wr_pair = wr_i.pair;
   assign rd_pair = rd_addr_i[13:8];
   assign w = wr_pair[IdxW-1:0];
   assign r = rd_pair[IdxW-1:0];
@@ -117,14 +117,24 @@ module esnic_qp
 
   // ---- Configuration ------------------------------------------------------------------------------
 
-  logic free_w, told_w, ctrl_we, enabling, good, starting;
-  logic [31:0] start, coalesce, cfg_data, count_data;
+  logic free_w, told_w, ctrl_we, good_d, enabling, good, starting;
+  idx_t e;
+  logic [31:0] start_d, start, coalesce, cfg_data, count_data;
 
   assign off = ~(on_q | stopping_q | error_q);
   assign free_w = off[w];
   assign told_w = on_q[w] || stopping_q[w];
   assign ctrl_we = reg_we && wr_i.addr[7:0] == 8'(QUEUE_PAIR_QP_CTRL_OFFSET);
-  assign enabling = ctrl_we && wr_i.data[QUEUE_PAIR_QP_CTRL_ENABLE_LSB] && free_w && run_i;
+  // What an ENABLE finds is looked at in one cycle and takes effect in the next: no other access of the
+  // host comes between.
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) {enabling, good, e, start} <= '0;
+    else begin
+      enabling <= ctrl_we && wr_i.data[QUEUE_PAIR_QP_CTRL_ENABLE_LSB] && free_w && run_i &&
+                  !clear_i;
+      if (ctrl_we) {good, e, start} <= {good_d, w, start_d};
+    end
+  end
   assign starting = enabling && good;
 
   esnic_qp_cfg #(.QueuePairs(QueuePairs)) u_cfg (
@@ -132,7 +142,7 @@ module esnic_qp
     .we_i(reg_we && free_w), .wr_pair_i(wr_pair), .wr_addr_i(wr_i.addr[7:0]), .wr_data_i(wr_i.data),
     .rd_en_i(rd_in), .rd_pair_i(rd_pair), .rd_addr_i(rd_addr_i[7:0]), .rd_data_o(cfg_data),
     .sq_pair_i, .sq_base_o, .cq_pair_i, .cq_base_o, .sq_log2_o, .cq_log2_o,
-    .good_o(good), .start_o(start)
+    .good_o(good_d), .start_o(start_d)
   );
 
   // ---- Doorbells (device manual 2.3) --------------------------------------------------------------
@@ -151,10 +161,18 @@ module esnic_qp
 
   // ---- Which pair an event is for -----------------------------------------------------------------
 
+  // A read is booked the cycle after it was made up, which is a long way of logic by itself. Until
+  // then its pair takes nothing else that wants a credit.
+  fetch_t fetch_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) fetch_q <= '0;
+    else fetch_q <= clear_i ? '0 : fetch_i;
+  end
+
   idx_t t, f, s, n, d, a;
   logic write_failed, write_ok;
   assign t = take_pair_i[IdxW-1:0];
-  assign f = fetch_i.pair[IdxW-1:0];
+  assign f = fetch_q.pair[IdxW-1:0];
   assign s = step_i.pair[IdxW-1:0];
   assign n = sent_i.pair[IdxW-1:0];
   assign d = dropped_i.pair[IdxW-1:0];
@@ -177,9 +195,9 @@ module esnic_qp
     end else begin
       if (bell_sq && !stale_o && !bad_bell) sq_tail_q[w] <= wr_i.data;
       if (bell_cq && !stale_o && !bad_bell) cq_head_q[w] <= wr_i.data;
-      if (fetch_i.valid) begin
-        fetch_head_q[f] <= fetch_head_q[f] + 32'(fetch_i.slots) + 32'(fetch_i.ext);
-        ext_q[f] <= fetch_i.ext;
+      if (fetch_q.valid) begin
+        fetch_head_q[f] <= fetch_head_q[f] + 32'(fetch_q.slots) + 32'(fetch_q.ext);
+        ext_q[f] <= fetch_q.ext;
       end
       if (step_i.valid) begin
         sq_head_q[s] <= sq_head_q[s] + 32'(step_i.slots);
@@ -192,12 +210,12 @@ module esnic_qp
       // What may be in memory after the failed write does not count: its fate is unknown (R26).
       if (write_failed) cq_tail_q[a] <= cq_done_q[a];
       if (starting) begin
-        fetch_head_q[w] <= start;
-        sq_head_q[w] <= start;
-        sq_tail_q[w] <= start;
-        cq_tail_q[w] <= start;
-        cq_done_q[w] <= start;
-        cq_head_q[w] <= start;
+        fetch_head_q[e] <= start;
+        sq_head_q[e] <= start;
+        sq_tail_q[e] <= start;
+        cq_tail_q[e] <= start;
+        cq_done_q[e] <= start;
+        cq_head_q[e] <= start;
       end
     end
   end
@@ -207,7 +225,7 @@ module esnic_qp
   logic counts;
   logic [15:0] freed;    // by the host, with CQ_HEAD
   logic [QueuePairs-1:0][4:0] taken, given, made;
-  assign counts = take_i || fetch_i.valid || step_i.valid || sent_i.valid || dropped_i.valid ||
+  assign counts = take_i || fetch_q.valid || step_i.valid || sent_i.valid || dropped_i.valid ||
                   answered_i.valid || bell_cq;
   assign freed = 16'(wr_i.data - cq_head_q[w]);
 
@@ -220,7 +238,7 @@ module esnic_qp
     if (counts) begin
       for (int unsigned q = 0; q < QueuePairs; q++) begin
         taken[q] = 5'(take_i && 32'(t) == q) +
-                ((fetch_i.valid && 32'(f) == q) ? 5'(fetch_i.slots) : '0);
+                ((fetch_q.valid && 32'(f) == q) ? 5'(fetch_q.slots) : '0);
         given[q] = ((step_i.valid && 32'(s) == q) ? 5'(step_i.credits) : '0) +
                 ((dropped_i.valid && 32'(d) == q) ? 5'(dropped_i.count) : '0);
         made[q] = (sent_i.valid && 32'(n) == q) ? 5'(sent_i.count) : '0;
@@ -234,8 +252,8 @@ module esnic_qp
       end
     end
     if (starting) begin
-      credits_d[w] = 16'd1 << cq_log2_o[w];
-      ring_out_d[w] = '0;
+      credits_d[e] = 16'd1 << cq_log2_o[e];
+      ring_out_d[e] = '0;
     end
     if (clear_i) begin
       claims_d = '0;
@@ -265,7 +283,11 @@ module esnic_qp
   assign bell_fails = bad_bell && told_w;
   assign read_fails = read_failed_i && (on_q[f_rd] || stopping_q[f_rd]);
   assign write_fails = write_failed && (on_q[a] || stopping_q[a]);
-  assign failed_o = bell_fails || read_fails || write_fails || (enabling && !good);
+  // Told a cycle later: it concerns all of the device.
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) failed_o <= 1'b0;
+    else failed_o <= (bell_fails || read_fails || write_fails || (enabling && !good)) && !clear_i;
+  end
 
   // R25: the fate of every command is known before DISABLED.
   always_comb begin
@@ -273,6 +295,7 @@ module esnic_qp
     if (ending != '0) begin
       for (int unsigned q = 0; q < QueuePairs; q++) begin
         if (claims_q[q] != '0 || writes_q[q] != '0 || ext_q[q]) ending[q] = 1'b0;
+        if (fetch_q.valid && 32'(f) == q) ending[q] = 1'b0;
       end
     end
   end
@@ -284,12 +307,12 @@ module esnic_qp
       stopping_q <= stopping_q & ~ending;
       error_q <= error_q & ~ending;
       if (enabling) begin
-        enable_q[w] <= 1'b1;
-        leaving_q[w] <= 1'b0;
-        drop_q[w] <= 1'b0;
-        cause_q[w] <= good ? QP_CAUSE_NONE : QP_CAUSE_BAD_CONFIG;
-        on_q[w] <= good;
-        error_q[w] <= !good;
+        enable_q[e] <= 1'b1;
+        leaving_q[e] <= 1'b0;
+        drop_q[e] <= 1'b0;
+        cause_q[e] <= good ? QP_CAUSE_NONE : QP_CAUSE_BAD_CONFIG;
+        on_q[e] <= good;
+        error_q[e] <= !good;
       end else if (ctrl_we && !wr_i.data[QUEUE_PAIR_QP_CTRL_ENABLE_LSB]) begin
         enable_q[w] <= 1'b0;
         on_q[w] <= 1'b0;
@@ -320,7 +343,8 @@ module esnic_qp
     if (!rst_ni) err_addr_q <= '0;
     else if (clear_i) err_addr_q <= '0;
     else begin
-      if (enabling || bell_fails) err_addr_q[w] <= '0;
+      if (enabling) err_addr_q[e] <= '0;
+      if (bell_fails) err_addr_q[w] <= '0;
       if (read_fails) err_addr_q[f_rd] <= read_iova_i;
       if (write_fails) err_addr_q[a] <= answered_iova_i;
     end
@@ -340,7 +364,10 @@ module esnic_qp
 
   assign can_fetch_o = bus_master_i ? on_q & credit_q & more & ~ext_q : '0;
   // An access of eight bytes may replace both dwords of an entry: it is not looked at in between.
-  assign may_take_o = (run_i && !wr_half_i) ? on_q & credit_q : '0;
+  always_comb begin
+    may_take_o = (run_i && !wr_half_i) ? on_q & credit_q : '0;
+    if (fetch_q.valid) may_take_o[f] = 1'b0;
+  end
   assign starves_o = |starves;
   assign settled_o = ~off;
   assign all_disabled_o = &off;
@@ -348,7 +375,7 @@ module esnic_qp
 
   always_comb begin
     starts_o = '0;
-    starts_o[w] = starting;
+    starts_o[e] = starting;
   end
 
   // ---- Interrupts and counters --------------------------------------------------------------------
