@@ -248,7 +248,7 @@ module esnic_host_port
         if (view_valid_i || !readable_i) state_d = StReadResp;
       end
       StReadResp: begin
-        if (s_axi_rready) begin
+        if (s_axi_rvalid && s_axi_rready) begin
           beats_d = beats_q - 8'd1;
           if (beats_q == '0) state_d = StIdle;
         end
@@ -263,16 +263,36 @@ module esnic_host_port
     if (beyond_q) reg_wr_o.valid = 1'b0;
   end
 
-  assign reg_rd_o = state_q == StRead;
+  // A dword is asked for, answered within the cycle, and put in its place, in three cycles that overlap:
+  // all registers of the device are one way of logic. Beyond the end of a BAR it is asked where nothing
+  // is mapped.
+  logic        ask_q, answer_q;
+  logic [3:0]  ask_dword_q, answer_dword_q;
+  logic [18:0] ask_addr_q;
+  logic [31:0] answer_data_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      {ask_q, ask_dword_q, ask_addr_q} <= '0;
+      {answer_q, answer_dword_q, answer_data_q} <= '0;
+    end else begin
+      ask_q <= state_q == StRead;
+      ask_dword_q <= dword_q;
+      ask_addr_q <= beyond_q ? 19'h3FFC : {addr_q[18:6], dword_q, 2'b00};
+      answer_q <= ask_q;
+      answer_dword_q <= ask_dword_q;
+      if (ask_q) answer_data_q <= reg_rd_data_i;
+    end
+  end
+
+  assign reg_rd_o = ask_q;
   assign reg_rd_msix_o = msix_sel;
-  // Beyond the end of a BAR: a place where nothing is mapped.
-  assign reg_rd_addr_o = beyond_q ? 19'h3FFC : {addr_q[18:6], dword_q, 2'b00};
+  assign reg_rd_addr_o = ask_addr_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) line_q <= '0;
     else if (take_write) line_q <= s_axi_wdata;
     else if (take_read) line_q <= '0;
-    else if (state_q == StRead) line_q[32*dword_q +: 32] <= reg_rd_data_i;
+    else if (answer_q) line_q[32*answer_dword_q +: 32] <= answer_data_q;
     else if (state_q == StViewWait && view_valid_i) begin
       line_q <= addr_q[6] ? {320'd0, view_i[703:512]} : view_i[511:0];
     end
@@ -292,7 +312,7 @@ module esnic_host_port
   assign s_axi_rdata = line_q;
   assign s_axi_rresp = refuse_q ? RespSlvErr : RespOkay;
   assign s_axi_rlast = beats_q == '0;
-  assign s_axi_rvalid = state_q == StReadResp;
+  assign s_axi_rvalid = state_q == StReadResp && !ask_q && !answer_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin

@@ -88,7 +88,7 @@ module esnic_qp
   logic [QueuePairs-1:0][31:0] cq_tail_q, cq_done_q, cq_head_q;
   // claims: entries of the CQ that are reserved, but not yet in cq_tail. credits: those still free.
   logic [QueuePairs-1:0][15:0] claims_d, claims_q, credits_d, credits_q;
-  logic [QueuePairs-1:0]       credit_q;   // credits are not 0
+  logic [QueuePairs-1:0]       credit_d, credit_q;   // credits are not 0
   logic [QueuePairs-1:0][15:0] ring_out_d, ring_out_q, writes_d, writes_q;
 
   // ---- Host accesses: BAR 0 has blocks of 0x100 bytes, doorbell pages of 0x1000 --------------------
@@ -162,11 +162,12 @@ module esnic_qp
   // ---- Which pair an event is for -----------------------------------------------------------------
 
   // A read is booked the cycle after it was made up, which is a long way of logic by itself. Until
-  // then its pair takes nothing else that wants a credit.
+  // then its pair takes nothing else that wants a credit. What was dropped gives its credits back later, too.
   fetch_t fetch_q;
+  group_t dropped_q;
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) fetch_q <= '0;
-    else fetch_q <= clear_i ? '0 : fetch_i;
+    if (!rst_ni) {fetch_q, dropped_q} <= '0;
+    else {fetch_q, dropped_q} <= clear_i ? '0 : {fetch_i, dropped_i};
   end
 
   idx_t t, f, s, n, d, a;
@@ -175,7 +176,7 @@ module esnic_qp
   assign f = fetch_q.pair[IdxW-1:0];
   assign s = step_i.pair[IdxW-1:0];
   assign n = sent_i.pair[IdxW-1:0];
-  assign d = dropped_i.pair[IdxW-1:0];
+  assign d = dropped_q.pair[IdxW-1:0];
   assign a = answered_i.pair[IdxW-1:0];
   // After an error nothing of what follows is believed.
   assign write_failed = answered_i.valid && answered_bad_i && !drop_q[a];
@@ -225,13 +226,16 @@ module esnic_qp
   logic counts;
   logic [15:0] freed;    // by the host, with CQ_HEAD
   logic [QueuePairs-1:0][4:0] taken, given, made;
-  assign counts = take_i || fetch_q.valid || step_i.valid || sent_i.valid || dropped_i.valid ||
+  logic [QueuePairs-1:0][15:0] grown;
+  assign counts = take_i || fetch_q.valid || step_i.valid || sent_i.valid || dropped_q.valid ||
                   answered_i.valid || bell_cq;
   assign freed = 16'(wr_i.data - cq_head_q[w]);
 
   always_comb begin
     claims_d = claims_q;
     credits_d = credits_q;
+    grown = credits_q;
+    credit_d = credit_q;
     ring_out_d = ring_out_q;
     writes_d = writes_q;
     {taken, given, made} = '0;
@@ -240,11 +244,14 @@ module esnic_qp
         taken[q] = 5'(take_i && 32'(t) == q) +
                 ((fetch_q.valid && 32'(f) == q) ? 5'(fetch_q.slots) : '0);
         given[q] = ((step_i.valid && 32'(s) == q) ? 5'(step_i.credits) : '0) +
-                ((dropped_i.valid && 32'(d) == q) ? 5'(dropped_i.count) : '0);
+                ((dropped_q.valid && 32'(d) == q) ? 5'(dropped_q.count) : '0);
         made[q] = (sent_i.valid && 32'(n) == q) ? 5'(sent_i.count) : '0;
         claims_d[q] = claims_q[q] + 16'(taken[q]) - 16'(given[q]) - 16'(made[q]);
-        credits_d[q] = credits_q[q] - 16'(taken[q]) + 16'(given[q]) +
+        grown[q] = credits_q[q] + 16'(given[q]) +
             ((bell_cq && !stale_o && !bad_bell && 32'(w) == q) ? freed : '0);
+        credits_d[q] = grown[q] - 16'(taken[q]);
+        // The same as credits_d not being 0, and there before the difference is.
+        credit_d[q] = grown[q] != 16'(taken[q]);
         ring_out_d[q] = ring_out_q[q] + 16'(step_i.valid && step_i.command && 32'(s) == q) -
             ((write_ok && 32'(a) == q) ? 16'(answered_i.ring) : '0);
         writes_d[q] = writes_q[q] + 16'(sent_i.valid && 32'(n) == q) -
@@ -253,11 +260,13 @@ module esnic_qp
     end
     if (starting) begin
       credits_d[e] = 16'd1 << cq_log2_o[e];
+      credit_d[e] = 1'b1;
       ring_out_d[e] = '0;
     end
     if (clear_i) begin
       claims_d = '0;
       credits_d = '0;
+      credit_d = '0;
       ring_out_d = '0;
       writes_d = '0;
     end
@@ -268,7 +277,7 @@ module esnic_qp
     else if (counts || starting || clear_i) begin
       {claims_q, credits_q, ring_out_q, writes_q} <= {claims_d, credits_d, ring_out_d, writes_d};
       for (int unsigned q = 0; q < QueuePairs; q++) begin
-        credit_q[q] <= credits_d[q] != '0;
+        credit_q[q] <= credit_d[q];
         ring_idle_o[q] <= ring_out_d[q] == '0;
       end
     end

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //
-// Memory with two independent ports, inferred as true dual-port block RAM: port A writes or reads,
-// port B only reads. Port B never waits for port A.
+// Memory with two independent ports, inferred as UltraRAM or as true dual-port block RAM: port A writes
+// or reads, port B only reads. Port B never waits for port A.
 module prim_ram_2p #(
   parameter int unsigned Depth = 64,
   parameter int unsigned Width = 72,

@@ -2,7 +2,7 @@
 //! `cargo xtask ci`: the gate, as named steps that each run alone.
 
 use crate::process::{cargo, cargo_tool, root, run as run_command};
-use crate::{Failure, Outcome, abi, cocotb, figures, lint, setup, test};
+use crate::{Failure, Outcome, abi, cocotb, figures, lint, setup, synth, test};
 use std::time::Instant;
 
 /// One step of the gate.
@@ -51,6 +51,11 @@ const STEPS: &[Step] = &[
         name: "rtl-cocotb",
         promise: "an independent client drives the RTL's AXI edges",
         run: || cocotb::run(&[]),
+    },
+    Step {
+        name: "rtl-synth",
+        promise: "the RTL's area, memories and depth of logic are within their limits",
+        run: || synth::run(&[]),
     },
     Step { name: "test", promise: "every test passes", run: || test::run(&[]) },
 ];

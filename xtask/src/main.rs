@@ -14,6 +14,7 @@ mod process;
 mod python;
 mod rtl;
 mod setup;
+mod synth;
 mod test;
 mod verilator;
 mod waves;
@@ -85,6 +86,12 @@ const TASKS: &[Task] = &[
         arguments: "[--waves] [TEST…]",
         about: "drive the RTL's AXI edges with cocotb; all tests, or those named",
         run: cocotb::run,
+    },
+    Task {
+        name: "rtl-synth",
+        arguments: "[--json] [--limits] [--large]",
+        about: "map the RTL to an FPGA; check area, memories and depth of logic, by block",
+        run: synth::run,
     },
     Task {
         name: "rtl-mutants",
