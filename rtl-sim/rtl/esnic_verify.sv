@@ -22,6 +22,10 @@ module esnic_verify
   input  sa_t                probe_i,
   output logic               busy_o,
   output logic               empty_o,
+  // The command at the issue: compared when it comes, so that it can go without delay.
+  input  logic               next_i,
+  input  sa_t                next_index_i,
+  output logic               next_busy_o,
 
   // Its first beat reached the write stage.
   input  logic               begin_i,
@@ -90,6 +94,21 @@ module esnic_verify
       wipes[i] = state_q[i] == StWipe;
       sends[i] = state_q[i] inside {StReady, StBad};
     end
+  end
+
+  // The entry that is being taken is compared by what it will hold. It is the one before that goes then.
+  logic [VerifyEntries-1:0] same_d, same_q, waits;
+  always_comb begin
+    for (int unsigned i = 0; i < VerifyEntries; i++) begin
+      waits[i] = !(state_q[i] inside {StFree, StWipe});
+      same_d[i] = next_index_i == ((take_i && 32'(entry_o) == i) ? take_index_i : index_q[i]);
+    end
+  end
+  assign next_busy_o = (same_q & waits) != '0;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) same_q <= '0;
+    else if (next_i) same_q <= same_d;
   end
 
   // In turn, so that none waits for ever while others come and go.
@@ -248,7 +267,7 @@ module esnic_verify
   end
 
   // One command a slot: the second one waits at the issue.
-  `ESNIC_ASSERT(OneOwner_A, !(take_i && busy_o))
+  `ESNIC_ASSERT(OneOwner_A, !(take_i && next_busy_o))
   `ESNIC_ASSERT(Begins_A, !(begin_i || refused_i) || state_q[begin_beat_i.entry] == StFirst)
   `ESNIC_ASSERT(Checks_A, !check || state_q[check_beat_i.entry] == StCheck)
 endmodule
