@@ -297,22 +297,22 @@ module esnic_check
   always_comb begin
     row_o = '0;
     if (is_add) begin
-      row_o.generation = header.generation;
-      row_o.spi = add.spi;
-      row_o.esp = esp;
-      row_o.outbound = add.direction == DIRECTION_OUT;
-      row_o.esn = esn;
-      row_o.tunnel = add.mode == MODE_TUNNEL;
-      row_o.algorithm = add.algorithm[2:0];
-      row_o.icv = add.icv_len[4] ? 2'd2 : {1'b0, add.icv_len[2]};
-      row_o.ipv6 = !v4;
-      row_o.udp_encap = add.udp_encap[1:0];
-      row_o.replay_window = add.replay_window[12:0];
-      row_o.src = add.src;
-      row_o.dst = add.dst;
-      row_o.udp_src = add.udp_src;
-      row_o.udp_dst = add.udp_dst;
-      row_o.peer = add.peer;
+      row_o.open.generation = header.generation;
+      row_o.open.spi = add.spi;
+      row_o.open.esp = esp;
+      row_o.open.outbound = add.direction == DIRECTION_OUT;
+      row_o.open.esn = esn;
+      row_o.open.tunnel = add.mode == MODE_TUNNEL;
+      row_o.open.algorithm = add.algorithm[2:0];
+      row_o.open.icv = add.icv_len[4] ? 2'd2 : {1'b0, add.icv_len[2]};
+      row_o.open.ipv6 = !v4;
+      row_o.open.udp_encap = add.udp_encap[1:0];
+      row_o.open.replay_window = add.replay_window[12:0];
+      row_o.open.src = add.src;
+      row_o.open.dst = add.dst;
+      row_o.open.udp_src = add.udp_src;
+      row_o.open.udp_dst = add.udp_dst;
+      row_o.open.peer = add.peer;
       row_o.salt = add.salt;
       row_o.key = add.key;
     end

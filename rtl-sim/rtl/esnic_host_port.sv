@@ -121,7 +121,7 @@ module esnic_host_port
   logic [15:0] touched_d, touched_q, whole_d, whole_q, low_mask;
   logic [3:0]  low_d, low_q;
   logic [31:0] data_q;                 // of dword low_q
-  logic        one_d, one_q, two_d, two_q, table_sel, msix_sel, in_table;
+  logic        one_d, one_q, two_d, two_q, table_sel, msix_sel, in_table, view_in_table;
 
   // Found while the data is taken: what follows from a write leads through all of the device, and the way
   // there begins at registers.
@@ -142,6 +142,7 @@ module esnic_host_port
   assign table_sel = waddr_q[28];
   assign msix_sel = waddr_q[27];
   assign in_table = 32'(waddr_q[27:7]) < SaCapacity;
+  assign view_in_table = 32'(raddr_q[27:7]) < SaCapacity;
 
   // ---- Addresses outside the map ------------------------------------------------------------------
 
@@ -276,9 +277,6 @@ module esnic_host_port
   assign w_d = (w_q || take_w) && !write_done && state_d != StBurst;
   assign ar_d = (ar_q || take_ar) && !read_done;
   assign behind_d = (take_ar ? write_there : behind_q) && !write_done;
-
-  logic view_in_table;
-  assign view_in_table = 32'(raddr_q[27:7]) < SaCapacity;
 
   // A dword is asked for, answered within the cycle, and put in its place, in three cycles that overlap:
   // all registers of the device are one way of logic. Beyond the end of a BAR it is asked where nothing

@@ -50,10 +50,8 @@ package esnic_pkg;
     logic [31:0] lo;
   } top_t;
 
-  // Configuration row: all that a packet needs, in one read. Holds the key.
+  // Configuration row: all that a packet needs, in one read. First what the host may see again.
   typedef struct packed {
-    logic [255:0] key;
-    logic [31:0]  salt;
     logic [31:0]  peer;
     logic [15:0]  udp_dst;
     logic [15:0]  udp_src;
@@ -70,6 +68,12 @@ package esnic_pkg;
     logic         esp;
     logic [31:0]  spi;
     logic [31:0]  generation;
+  } open_t;
+
+  typedef struct packed {
+    logic [255:0] key;
+    logic [31:0]  salt;
+    open_t        open;
   } cfg_t;
 
   // ---- Execute pipeline ---------------------------------------------------------------------------
@@ -223,8 +227,9 @@ package esnic_pkg;
     return distance[31];
   endfunction
 
-  // Bytes 0..87 of the live view: the only form in which a row leaves the device (R33).
-  function automatic logic [703:0] live_view(sa_t index, ctl_t ctl, top_t top, cfg_t cfg);
+  // Bytes 0..87 of the live view: the only form in which a row leaves the device. It is made without the
+  // key (R33).
+  function automatic logic [703:0] live_view(sa_t index, ctl_t ctl, top_t top, open_t cfg);
     live_view_t v;
     v = '0;
     v.state = 8'(ctl.state);

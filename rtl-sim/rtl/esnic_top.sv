@@ -498,7 +498,7 @@ module esnic_top
 
   logic views;
   assign views = row_valid && row_beat.kind inside {OpView, OpQuery};
-  assign view = views ? live_view(row_beat.index, row_ctl, row_top, row_cfg) : '0;
+  assign view = views ? live_view(row_beat.index, row_ctl, row_top, row_cfg.open) : '0;
   assign view_done = row_valid && row_beat.kind == OpView;
 
   // ---- Ways out: completions, records, messages ---------------------------------------------------

@@ -183,11 +183,11 @@ module esnic_verify
     if (check && kept.add) begin
       want_cfg = row_check;
       want_top = kept.top;
-      want_ctl.spi = row_check.spi;
+      want_ctl.spi = row_check.open.spi;
       want_ctl.state = 2'(SLOT_STATE_LIVE);
-      want_ctl.esp = row_check.esp;
-      want_ctl.outbound = row_check.outbound;
-      want_ctl.esn = row_check.esn;
+      want_ctl.esp = row_check.open.esp;
+      want_ctl.outbound = row_check.open.outbound;
+      want_ctl.esn = row_check.open.esn;
     end
   end
 
@@ -214,7 +214,8 @@ module esnic_verify
     done_d.status = equal ? STATUS_OK : STATUS_VERIFY;
     done_d.changed = 1'b1;
     if (check && equal && kept.add) begin
-      done_d.result = digest(live_view(check_beat_i.index, check_ctl_i, check_top_i, check_cfg_i));
+      done_d.result = digest(live_view(check_beat_i.index, check_ctl_i, check_top_i,
+                                       check_cfg_i.open));
       done_d.lo_valid = check_top_i.lo_valid;
     end else if (equal) begin
       done_d.result = {kept.top.hi, kept.top.lo};
