@@ -98,7 +98,7 @@ module esnic_host_port
 
   // Each is full from its handshake until its access is done.
   logic        aw_d, aw_q, w_d, w_q, ar_d, ar_q;
-  logic        take_aw, take_w, take_ar, write_there, write_done, read_done;
+  logic        take_aw, take_w, take_ar, write_there, write_done, write_burst, write_hi, read_done;
   logic        behind_d, behind_q;     // the read waits for the write that was there before it
   logic [3:0]  wid_q, rid_q;
   logic [28:6] waddr_q, raddr_q;
@@ -177,6 +177,8 @@ module esnic_host_port
     bvalid_d = bvalid_q && !s_axi_bready;
     bresp_d = bresp_q;
     write_done = 1'b0;
+    write_burst = state_q == StBurst;
+    write_hi = 1'b0;
     read_done = 1'b0;
     reg_wr_o = '0;
     stage_valid_o = 1'b0;
@@ -202,7 +204,10 @@ module esnic_host_port
             write_done = wlast_q;
             bresp_d = RespSlvErr;
             bad_access_o = 1'b1;
-            if (!wlast_q) state_d = StBurst;
+            if (!wlast_q) begin
+              write_burst = 1'b1;
+              state_d = StBurst;
+            end
           end else if (table_sel) begin
             if (staging_i && in_table && whole_q != '0) begin
               write_done = 1'b0;
@@ -214,6 +219,7 @@ module esnic_host_port
             reg_wr_o.valid = 1'b1;
             if (two_q) begin
               write_done = 1'b0;
+              write_hi = 1'b1;
               state_d = StWriteHi;
             end
           end else begin
@@ -274,7 +280,7 @@ module esnic_host_port
 
   // The beats of a burst that is refused are taken and forgotten.
   assign aw_d = (aw_q || take_aw) && !write_done;
-  assign w_d = (w_q || take_w) && !write_done && state_d != StBurst;
+  assign w_d = (w_q || take_w) && !write_done && !write_burst;
   assign ar_d = (ar_q || take_ar) && !read_done;
   assign behind_d = (take_ar ? write_there : behind_q) && !write_done;
 
@@ -305,21 +311,25 @@ module esnic_host_port
 
   // What is written may be a key: it stays no longer than its access, and no read shows it (R33).
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) {wline_q, data_q, low_q} <= '0;
-    else if (!w_d) {wline_q, data_q, low_q} <= '0;
+    if (!rst_ni) wline_q <= '0;
+    else if (take_w || !w_d) wline_q <= w_d ? s_axi_wdata : '0;
+  end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) {data_q, low_q} <= '0;
+    else if (!w_d) {data_q, low_q} <= '0;
     else if (take_w) begin
-      wline_q <= s_axi_wdata;
       data_q <= s_axi_wdata[32*low_d +: 32];
       low_q <= low_d;
-    end else if (state_d == StWriteHi) begin
+    end else if (write_hi) begin
       data_q <= wline_q[32*{low_q[3:1], 1'b1} +: 32];
       low_q[0] <= 1'b1;
     end
   end
 
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) rline_q <= '0;
-    else if (take_ar) rline_q <= '0;
+  // Every read begins with zeros, so it needs no reset.
+  always_ff @(posedge clk_i) begin
+    if (take_ar) rline_q <= '0;
     else if (answer_q) rline_q[32*answer_dword_q +: 32] <= answer_data_q;
     else if (state_q == StViewWait && view_valid_i) begin
       rline_q <= raddr_q[6] ? {320'd0, view_i[703:512]} : view_i[511:0];

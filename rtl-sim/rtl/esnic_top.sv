@@ -314,7 +314,7 @@ module esnic_top
     if (!rst_ni) {read_failed, read_pair, read_iova} <= '0;
     else begin
       read_failed <= skip_valid && skip_ready && skip_failed && !clear;
-      if (skip_valid) {read_pair, read_iova} <= {skip_pair, skip_iova};
+      {read_pair, read_iova} <= {skip_pair, skip_iova};
     end
   end
 
