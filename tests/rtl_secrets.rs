@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! R33 seen from inside: after a reset no register, no memory and no output register of a memory of the
-//! RTL holds what was staged any more.
+//! RTL holds a key any more.
 
 mod common;
 
 use common::cmd::esp;
-use common::{Add, Rig, Rtl, Split};
+use common::{Add, Path, Rig, Rtl, Split};
 use esnic_abi::DeviceState;
 use esnic_driver::transport::Transport;
 use std::io::{Read, Seek, SeekFrom};
@@ -36,6 +36,27 @@ fn places(rig: &Rig<Rtl>) -> usize {
 fn reset(rig: &Rig<Rtl>) {
     rig.link.reset().expect("a reset");
     rig.await_state(DeviceState::Ready);
+}
+
+#[test]
+fn no_key_of_a_ring_add_outlives_a_reset() {
+    let mut rig = Rig::<Rtl>::new();
+    rig.add(&entry(5));
+    rig.add(&entry(6));
+    rig.link.with_device(|device| device.look_up(5));
+    rig.link.step(8);
+    assert!(places(&rig) > 0, "this test sees keys");
+    reset(&rig);
+    assert_eq!(places(&rig), 0);
+}
+
+#[test]
+fn no_key_of_a_direct_add_outlives_a_reset() {
+    let mut rig = Rig::<Rtl>::new();
+    rig.run(Path::Direct, entry(5)).ok();
+    assert!(places(&rig) > 0, "this test sees keys");
+    reset(&rig);
+    assert_eq!(places(&rig), 0);
 }
 
 #[test]

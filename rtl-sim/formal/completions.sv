@@ -267,8 +267,8 @@ module completions_formal
                                            beat.opcode == 5'(OPCODE_ADD)};
   end
   function automatic logic same_row(beat_t add, cfg_t row);
-    return row.spi == add.spi && row.generation == add.generation && row.esp == add.esp &&
-           row.outbound == add.outbound && row.esn == add.esn;
+    return row.open.spi == add.spi && row.open.generation == add.generation &&
+           row.open.esp == add.esp && row.open.outbound == add.outbound && row.open.esn == add.esn;
   endfunction
   // As esnic_check makes commands.
   function automatic logic checked(beat_t c);

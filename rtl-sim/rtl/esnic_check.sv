@@ -22,6 +22,7 @@ module esnic_check
   input  logic          tagged_i,
   input  logic [31:0]   written_i,
 
+  output logic          staged_o,     // by ring, or all of it was staged
   output beat_t         beat_o,
   output cfg_t          row_o         // what an ADD stores
 );
@@ -141,9 +142,7 @@ module esnic_check
   // UPDATE4 (4.4): the items that count are checked one by one, in the pipeline.
   logic [2:0] count;
   assign count = header.flags[2:0];
-  assign update4_ok = unaddressed && count inside {[3'd1:3'd4]} &&
-      (count > 3'd1 || update4.item1 == '0) && (count > 3'd2 || update4.item2 == '0) &&
-      (count > 3'd3 || update4.item3 == '0);
+  assign update4_ok = update4_fields(update4);
 
   // QUERY (4.5). With ANY there is no generation to compare, so none may be given.
   logic any, record, commit;
@@ -205,10 +204,11 @@ module esnic_check
 
   assign is_add = header.opcode == 8'(OPCODE_ADD);
   assign index_ok = header.index < 32'(SaCapacity);
+  assign staged_o = ring_i || stage_ok;
 
   always_comb begin
     status = STATUS_OK;
-    if (!ring_i && !stage_ok) status = STATUS_STAGE;
+    if (!staged_o) status = STATUS_STAGE;
     else if (!opcode_ok) status = STATUS_BAD_OPCODE;
     else if (header.epoch != epoch_i) status = STATUS_BAD_EPOCH;
     else if (is_add && !pair_ok) status = STATUS_BAD_PAIR;
@@ -236,9 +236,11 @@ module esnic_check
     beat_o.cookie = ring_i ? header.cookie : 32'(bell_cookie_i);
     beat_o.status = status;
     beat_o.last = 1'b1;
-    beat_o.index = header.index[SaW-1:0];
+    // Without a look at the status: it is compared with others before the pipeline knows.
+    beat_o.index = (header.opcode == 8'(OPCODE_UPDATE4)) ? item.index[SaW-1:0]
+                                                         : header.index[SaW-1:0];
     beat_o.generation = header.generation;
-    if (status == STATUS_STAGE) beat_o.opcode = '0;
+    if (!staged_o) beat_o.opcode = '0;
     if (status == STATUS_OK) begin
       unique case (header.opcode)
         8'(OPCODE_ADD): begin
@@ -265,7 +267,6 @@ module esnic_check
         end
         8'(OPCODE_UPDATE4): begin
           beat_o.kind = OpItem;
-          beat_o.index = item.index[SaW-1:0];
           beat_o.generation = item.generation;
           beat_o.hi = item.hi;
           beat_o.mode = 2'(UPDATE_MODE_HI);
@@ -296,22 +297,22 @@ module esnic_check
   always_comb begin
     row_o = '0;
     if (is_add) begin
-      row_o.generation = header.generation;
-      row_o.spi = add.spi;
-      row_o.esp = esp;
-      row_o.outbound = add.direction == DIRECTION_OUT;
-      row_o.esn = esn;
-      row_o.tunnel = add.mode == MODE_TUNNEL;
-      row_o.algorithm = add.algorithm[2:0];
-      row_o.icv = add.icv_len[4] ? 2'd2 : {1'b0, add.icv_len[2]};
-      row_o.ipv6 = !v4;
-      row_o.udp_encap = add.udp_encap[1:0];
-      row_o.replay_window = add.replay_window[12:0];
-      row_o.src = add.src;
-      row_o.dst = add.dst;
-      row_o.udp_src = add.udp_src;
-      row_o.udp_dst = add.udp_dst;
-      row_o.peer = add.peer;
+      row_o.open.generation = header.generation;
+      row_o.open.spi = add.spi;
+      row_o.open.esp = esp;
+      row_o.open.outbound = add.direction == DIRECTION_OUT;
+      row_o.open.esn = esn;
+      row_o.open.tunnel = add.mode == MODE_TUNNEL;
+      row_o.open.algorithm = add.algorithm[2:0];
+      row_o.open.icv = add.icv_len[4] ? 2'd2 : {1'b0, add.icv_len[2]};
+      row_o.open.ipv6 = !v4;
+      row_o.open.udp_encap = add.udp_encap[1:0];
+      row_o.open.replay_window = add.replay_window[12:0];
+      row_o.open.src = add.src;
+      row_o.open.dst = add.dst;
+      row_o.open.udp_src = add.udp_src;
+      row_o.open.udp_dst = add.udp_dst;
+      row_o.open.peer = add.peer;
       row_o.salt = add.salt;
       row_o.key = add.key;
     end

@@ -133,12 +133,12 @@ module esnic_cq_write
     end
   end
 
-  // Lanes that are not of this line are zero: their strobes are low, but they are seen on the bus.
-  always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) data_q <= '0;
-    else if (pop_o) begin
-      if (!open_q || gone) data_q <= '0;
-      data_q[in_lane] <= entry;
+  // Lanes that are not of this line are zero: their strobes are low, but they are seen on the bus. A line
+  // begins with that, so they need no reset, which would keep a flip-flop from being cleared by its own pin.
+  always_ff @(posedge clk_i) begin
+    for (int unsigned i = 0; i < LineEntries; i++) begin
+      if (pop_o && (!open_q || gone) && 32'(in_lane) != i) data_q[i] <= '0;
+      else if (pop_o && 32'(in_lane) == i) data_q[i] <= entry;
     end
   end
 

@@ -27,6 +27,8 @@ module esnic_direct
   output logic [QueuePairs-1:0]        ready_o,     // an entry waits
   output logic [QueuePairs-1:0][31:0]  head_o,
 
+  output logic                         take_o,      // an entry is taken: its credit is spent
+  output pair_t                        take_pair_o,
   output logic                         valid_o,
   input  logic                         ready_i,
   output pair_t                        pair_o,
@@ -56,6 +58,8 @@ module esnic_direct
   // ---- What is due --------------------------------------------------------------------------------
 
   logic sel_valid, take;
+  // What was there a cycle ago, and was neither taken nor stored over then.
+  logic [QueuePairs-1:0] stored, ready_d, ready_q;
   logic [IdxW-1:0] sel;
 
   for (genvar q = 0; q < QueuePairs; q++) begin : gen_pair
@@ -67,6 +71,7 @@ module esnic_direct
     assign place = PlaceW'(head_q & 32'(Places - 1));
     // 1 in the first round, 0 in the second, and so on.
     assign lap = !head_q[DirectLog2];
+    assign stored[q] = in_ring && wr_pair_i == pair_t'(q) && PlaceW'(wr_place) == place;
     always_comb begin
       ready_o[q] = 1'b0;
       if (settled_i[q]) ready_o[q] = target_lap_q[place] == lap && claim_lap_q[place] == lap;
@@ -88,31 +93,56 @@ module esnic_direct
     end
   end
 
+  always_comb begin
+    ready_d = ready_o & ~stored;
+    if (take) ready_d[sel] = 1'b0;
+    if (clear_i) ready_d = '0;
+  end
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) ready_q <= '0;
+    else ready_q <= ready_d;
+  end
+
   prim_arbiter_rr #(.N(QueuePairs)) u_arb (
-    .clk_i, .rst_ni, .clear_i, .req_i(ready_o & may_take_i),
+    .clk_i, .rst_ni, .clear_i, .req_i(ready_q & may_take_i),
     .valid_o(sel_valid), .idx_o(sel), .take_i(take), .take_idx_i(sel)
   );
 
-  assign take = sel_valid && ready_i;
-  assign valid_o = sel_valid;
-  assign pair_o = pair_t'(sel);
+  // What was taken waits in a register: the choice of an entry is one way of logic, and what is done
+  // with it in the stage buffers is another.
+  logic valid_q;
+  assign take = sel_valid && (!valid_q || ready_i) && !clear_i;
+  assign take_o = take;
+  assign take_pair_o = pair_t'(sel);
+  assign valid_o = valid_q;
 
   // ---- What the entries say -----------------------------------------------------------------------
 
   logic [EntryW-1:0] waddr, raddr;
+  logic [DIRECT_ENTRY_INDEX_WIDTH-1:0] index;
+  logic [DIRECT_ENTRY_COOKIE_WIDTH-1:0] cookie;
   assign waddr = EntryW'(32'(wr_pair_i) * Places + 32'(wr_place));
   assign raddr = EntryW'(32'(sel) * Places + (head_o[sel] & 32'(Places - 1)));
 
   prim_ram_lut #(.Depth(Entries), .Width(DIRECT_ENTRY_INDEX_WIDTH)) u_target (
     .clk_i, .we_i(target_we), .waddr_i(waddr),
     .wdata_i(wr_data_i[DIRECT_ENTRY_INDEX_LSB +: DIRECT_ENTRY_INDEX_WIDTH]),
-    .raddr_i(raddr), .rdata_o(index_o)
+    .raddr_i(raddr), .rdata_o(index)
   );
   prim_ram_lut #(.Depth(Entries), .Width(DIRECT_ENTRY_COOKIE_WIDTH)) u_claim (
     .clk_i, .we_i(claim_we), .waddr_i(waddr),
     .wdata_i(wr_data_i[DIRECT_ENTRY_COOKIE_LSB +: DIRECT_ENTRY_COOKIE_WIDTH]),
-    .raddr_i(raddr), .rdata_o(cookie_o)
+    .raddr_i(raddr), .rdata_o(cookie)
   );
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) {valid_q, pair_o, index_o, cookie_o} <= '0;
+    else begin
+      valid_q <= take || (valid_q && !ready_i && !clear_i);
+      if (take) {pair_o, index_o, cookie_o} <= {pair_t'(sel), index, cookie};
+    end
+  end
 
   `ESNIC_ASSERT(TakeIsDue_A, !take || (ready_o[sel] && may_take_i[sel]))
 endmodule

@@ -69,7 +69,7 @@ module esnic_dma_write
   line_t         data_q, second_q;
   logic          free, take_line, take_rec, fifo_ready;
   // Lines and records without an answer yet; those from before a reset are being drained.
-  logic [CountW-1:0] lines_d, lines_q, recs_d, recs_q;
+  logic [CountW-1:0] lines_left, lines_d, lines_q, recs_left, recs_d, recs_q;
   logic          draining_d, draining_q, known_line, known_rec;
   // An answer is looked at a cycle later: it touches every queue pair.
   logic          bvalid_q, bbad_q, b_line, b_rec;
@@ -164,9 +164,12 @@ module esnic_dma_write
   assign rec_bad_o = bbad_q;
 
   always_comb begin
-    lines_d = lines_q + CountW'(take_line) - CountW'(known_line);
-    recs_d = recs_q + CountW'(take_rec) - CountW'(known_rec);
-    draining_d = (draining_q || clear_i) && (lines_d != '0 || recs_d != '0);
+    lines_left = lines_q - CountW'(known_line);
+    recs_left = recs_q - CountW'(known_rec);
+    lines_d = lines_left + CountW'(take_line);
+    recs_d = recs_left + CountW'(take_rec);
+    // Nothing is sent in the cycle of a reset, nor while what is from before it is drained.
+    draining_d = (draining_q || clear_i) && (lines_left != '0 || recs_left != '0);
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin

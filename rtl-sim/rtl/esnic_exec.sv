@@ -185,7 +185,8 @@ module esnic_exec
         moves = passed && beat2_q.commit && resolve_moves;
       end
       OpPacket: begin
-        moves = passed && beat2_q.commit && is_live && same && packet_moves;
+        // `passed`, without the statuses that are not for packets.
+        moves = beat2_q.status == STATUS_OK && beat2_q.commit && is_live && same && packet_moves;
         // The datapath is told what the slot holds, moved or not.
         if (moves) wtop_d = packet;
       end

@@ -15,6 +15,7 @@
 // nothing: a shell splits what a host cannot have meant as one access.
 `include "esnic_assert.svh"
 module esnic_host_port
+  import esnic_abi_pkg::*;
   import esnic_pkg::*;
 #(
   parameter int unsigned SaCapacity = 4096
@@ -82,7 +83,7 @@ module esnic_host_port
 );
   typedef enum logic [3:0] {
     StIdle, StWrite, StWriteHi, StStage, StBurst,
-    StRead, StViewAsk, StViewWait, StViewCheck, StReadResp
+    StRead, StViewLook, StViewAsk, StViewWait, StViewCheck, StReadResp
   } state_e;
 
   localparam logic [1:0] RespOkay = 2'b00;
@@ -97,11 +98,12 @@ module esnic_host_port
 
   // Each is full from its handshake until its access is done.
   logic        aw_d, aw_q, w_d, w_q, ar_d, ar_q;
-  logic        take_aw, take_w, take_ar, write_there, write_done, read_done;
+  logic        take_aw, take_w, take_ar, write_there, write_done, write_burst, write_hi, read_done;
   logic        behind_d, behind_q;     // the read waits for the write that was there before it
   logic [3:0]  wid_q, rid_q;
   logic [28:6] waddr_q, raddr_q;
-  logic        burst_q, wlast_q, refuse_q;
+  logic        burst_q, wlast_q, refuse_q, wbeyond_q, rbeyond_q;
+  pair_t       wpair_q;
   line_t       wline_q, rline_q;       // data of the write; of the read as far as it is gathered
   logic [7:0]  beats_d, beats_q;       // of a read burst that is refused
   logic [3:0]  dword_d, dword_q, last_q;
@@ -117,8 +119,9 @@ module esnic_host_port
   // ---- Which dwords a write touches ---------------------------------------------------------------
 
   logic [15:0] touched_d, touched_q, whole_d, whole_q, low_mask;
-  logic [3:0]  low_d, low_q, wr_dword;
-  logic        one_d, one_q, two_d, two_q, table_sel, msix_sel, in_table;
+  logic [3:0]  low_d, low_q;
+  logic [31:0] data_q;                 // of dword low_q
+  logic        one_d, one_q, two_d, two_q, table_sel, msix_sel, in_table, view_in_table;
 
   // Found while the data is taken: what follows from a write leads through all of the device, and the way
   // there begins at registers.
@@ -136,16 +139,21 @@ module esnic_host_port
     two_d = touched_d == whole_d && !low_d[0] && touched_d == (low_mask | (low_mask << 1));
   end
 
-  assign wr_dword = low_q | 4'(state_q == StWriteHi);
   assign table_sel = waddr_q[28];
   assign msix_sel = waddr_q[27];
   assign in_table = 32'(waddr_q[27:7]) < SaCapacity;
+  assign view_in_table = 32'(raddr_q[27:7]) < SaCapacity;
 
   // ---- Addresses outside the map ------------------------------------------------------------------
 
   function automatic logic [28:6] mapped(logic [63:6] addr);
     // Nothing is mapped above BAR 2; what is asked for there lands behind the end of BAR 0.
     return (addr[63:29] == '0) ? addr[28:6] : 23'h1FFF;
+  endfunction
+
+  function automatic logic beyond(logic [27:14] addr);
+    // Beyond the end of a BAR there is nothing.
+    return addr[27] ? addr[26:14] != '0 : addr[26:19] != '0;
   endfunction
 
   // A write says by its strobes which bytes it is for.
@@ -156,7 +164,8 @@ module esnic_host_port
   logic [3:0] span;
   assign span = (s_axi_arsize <= 3'd2) ? 4'd0 : 4'((8'd1 << (s_axi_arsize - 3'd2)) - 8'd1);
 
-  logic [28:6] raddr_d;
+  logic [28:6] waddr_d, raddr_d;
+  assign waddr_d = mapped(s_axi_awaddr[63:6]);
   assign raddr_d = take_ar ? mapped(s_axi_araddr[63:6]) : raddr_q;
 
   // ---- State machine ------------------------------------------------------------------------------
@@ -168,6 +177,8 @@ module esnic_host_port
     bvalid_d = bvalid_q && !s_axi_bready;
     bresp_d = bresp_q;
     write_done = 1'b0;
+    write_burst = state_q == StBurst;
+    write_hi = 1'b0;
     read_done = 1'b0;
     reg_wr_o = '0;
     stage_valid_o = 1'b0;
@@ -181,7 +192,7 @@ module esnic_host_port
           state_d = StWrite;
         end else if (ar_q || take_ar) begin
           if (take_ar ? s_axi_arlen != '0 : refuse_q) state_d = StReadResp;
-          else state_d = raddr_d[28] ? StViewAsk : StRead;
+          else state_d = raddr_d[28] ? StViewLook : StRead;
         end
       end
       StWrite: begin
@@ -193,7 +204,10 @@ module esnic_host_port
             write_done = wlast_q;
             bresp_d = RespSlvErr;
             bad_access_o = 1'b1;
-            if (!wlast_q) state_d = StBurst;
+            if (!wlast_q) begin
+              write_burst = 1'b1;
+              state_d = StBurst;
+            end
           end else if (table_sel) begin
             if (staging_i && in_table && whole_q != '0) begin
               write_done = 1'b0;
@@ -205,6 +219,7 @@ module esnic_host_port
             reg_wr_o.valid = 1'b1;
             if (two_q) begin
               write_done = 1'b0;
+              write_hi = 1'b1;
               state_d = StWriteHi;
             end
           end else begin
@@ -231,9 +246,11 @@ module esnic_host_port
         dword_d = dword_q + 4'd1;
         if (dword_q == last_q) state_d = StReadResp;
       end
+      StViewLook: state_d = (readable_i && view_in_table) ? StViewAsk : StReadResp;
       StViewAsk: begin
-        view_valid_o = readable_i && view_in_table;
-        if (!readable_i || !view_in_table) state_d = StReadResp;
+        // Even as a reset comes: then nobody waits for what is seen.
+        view_valid_o = 1'b1;
+        if (!readable_i) state_d = StReadResp;
         else if (view_ready_i) state_d = StViewWait;
       end
       StViewWait: begin
@@ -244,7 +261,7 @@ module esnic_host_port
       // Nothing of a row that failed its check leaves, nor anything after a reset or in FATAL.
       StViewCheck: state_d = StReadResp;
       StReadResp: begin
-        if (s_axi_rready) begin
+        if (s_axi_rvalid && s_axi_rready) begin
           beats_d = beats_q - 8'd1;
           read_done = beats_q == '0;
         end
@@ -255,38 +272,65 @@ module esnic_host_port
     if (write_done || read_done) state_d = StIdle;
 
     reg_wr_o.msix = msix_sel;
-    reg_wr_o.addr = {waddr_q[18:6], wr_dword, 2'b00};
-    reg_wr_o.data = wline_q[32*wr_dword +: 32];
-    // Beyond the end of a BAR there is nothing.
-    if (msix_sel ? waddr_q[26:14] != '0 : waddr_q[26:19] != '0) reg_wr_o.valid = 1'b0;
+    reg_wr_o.pair = wpair_q;
+    reg_wr_o.addr = {waddr_q[18:6], low_q, 2'b00};
+    reg_wr_o.data = data_q;
+    if (wbeyond_q) reg_wr_o.valid = 1'b0;
   end
 
   // The beats of a burst that is refused are taken and forgotten.
   assign aw_d = (aw_q || take_aw) && !write_done;
-  assign w_d = (w_q || take_w) && !write_done && state_d != StBurst;
+  assign w_d = (w_q || take_w) && !write_done && !write_burst;
   assign ar_d = (ar_q || take_ar) && !read_done;
   assign behind_d = (take_ar ? write_there : behind_q) && !write_done;
 
-  logic rd_msix, view_in_table;
-  assign rd_msix = raddr_q[27];
-  assign view_in_table = 32'(raddr_q[27:7]) < SaCapacity;
-  assign reg_rd_o = state_q == StRead;
-  assign reg_rd_msix_o = rd_msix;
-  // Beyond the end of a BAR: a place where nothing is mapped.
-  assign reg_rd_addr_o = (rd_msix ? raddr_q[26:14] != '0 : raddr_q[26:19] != '0)
-      ? 19'h3FFC : {raddr_q[18:6], dword_q, 2'b00};
+  // A dword is asked for, answered within the cycle, and put in its place, in three cycles that overlap:
+  // all registers of the device are one way of logic. Beyond the end of a BAR it is asked where nothing
+  // is mapped.
+  logic        ask_q, answer_q;
+  logic [3:0]  ask_dword_q, answer_dword_q;
+  logic [18:0] ask_addr_q;
+  logic [31:0] answer_data_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) begin
+      {ask_q, ask_dword_q, ask_addr_q} <= '0;
+      {answer_q, answer_dword_q, answer_data_q} <= '0;
+    end else begin
+      ask_q <= state_q == StRead;
+      ask_dword_q <= dword_q;
+      ask_addr_q <= rbeyond_q ? 19'h3FFC : {raddr_q[18:6], dword_q, 2'b00};
+      answer_q <= ask_q;
+      answer_dword_q <= ask_dword_q;
+      if (ask_q) answer_data_q <= reg_rd_data_i;
+    end
+  end
+
+  assign reg_rd_o = ask_q;
+  assign reg_rd_msix_o = raddr_q[27];
+  assign reg_rd_addr_o = ask_addr_q;
 
   // What is written may be a key: it stays no longer than its access, and no read shows it (R33).
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) wline_q <= '0;
-    else if (!w_d) wline_q <= '0;
-    else if (take_w) wline_q <= s_axi_wdata;
+    else if (take_w || !w_d) wline_q <= w_d ? s_axi_wdata : '0;
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
-    if (!rst_ni) rline_q <= '0;
-    else if (take_ar) rline_q <= '0;
-    else if (state_q == StRead) rline_q[32*dword_q +: 32] <= reg_rd_data_i;
+    if (!rst_ni) {data_q, low_q} <= '0;
+    else if (!w_d) {data_q, low_q} <= '0;
+    else if (take_w) begin
+      data_q <= s_axi_wdata[32*low_d +: 32];
+      low_q <= low_d;
+    end else if (write_hi) begin
+      data_q <= wline_q[32*{low_q[3:1], 1'b1} +: 32];
+      low_q[0] <= 1'b1;
+    end
+  end
+
+  // Every read begins with zeros, so it needs no reset.
+  always_ff @(posedge clk_i) begin
+    if (take_ar) rline_q <= '0;
+    else if (answer_q) rline_q[32*answer_dword_q +: 32] <= answer_data_q;
     else if (state_q == StViewWait && view_valid_i) begin
       rline_q <= raddr_q[6] ? {320'd0, view_i[703:512]} : view_i[511:0];
     end else if (state_q == StViewCheck && (view_bad_i || !readable_i)) begin
@@ -308,28 +352,32 @@ module esnic_host_port
   assign s_axi_rdata = rline_q;
   assign s_axi_rresp = refuse_q ? RespSlvErr : RespOkay;
   assign s_axi_rlast = beats_q == '0;
-  assign s_axi_rvalid = state_q == StReadResp;
+  assign s_axi_rvalid = state_q == StReadResp && !ask_q && !answer_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       state_q <= StIdle;
       {aw_q, w_q, ar_q, behind_q} <= '0;
-      {wid_q, waddr_q, burst_q, wlast_q} <= '0;
-      {touched_q, whole_q, low_q, one_q, two_q} <= '0;
-      {rid_q, raddr_q, last_q, refuse_q, beats_q, dword_q} <= '0;
+      {wid_q, waddr_q, wbeyond_q, wpair_q, burst_q, wlast_q} <= '0;
+      {touched_q, whole_q, one_q, two_q} <= '0;
+      {rid_q, raddr_q, rbeyond_q, last_q, refuse_q, beats_q, dword_q} <= '0;
       {bid_q, bresp_q, bvalid_q} <= '0;
     end else begin
       state_q <= state_d;
       {aw_q, w_q, ar_q, behind_q} <= {aw_d, w_d, ar_d, behind_d};
       if (take_aw) begin
-        {wid_q, waddr_q, burst_q} <= {s_axi_awid, mapped(s_axi_awaddr[63:6]), s_axi_awlen != '0};
+        {wid_q, waddr_q, burst_q} <= {s_axi_awid, waddr_d, s_axi_awlen != '0};
+        wbeyond_q <= beyond(waddr_d[27:14]);
+        // Doorbell pages have 0x1000 bytes, blocks of a pair 0x100.
+        wpair_q <= (waddr_d[18] == DOORBELL_BASE[18]) ? waddr_d[17:12] : waddr_d[13:8];
       end
       if (take_w) begin
         wlast_q <= s_axi_wlast;
-        {touched_q, whole_q, low_q, one_q, two_q} <= {touched_d, whole_d, low_d, one_d, two_d};
+        {touched_q, whole_q, one_q, two_q} <= {touched_d, whole_d, one_d, two_d};
       end
       raddr_q <= raddr_d;
       if (take_ar) begin
+        rbeyond_q <= beyond(raddr_d[27:14]);
         {rid_q, refuse_q} <= {s_axi_arid, s_axi_arlen != '0};
         last_q <= s_axi_araddr[5:2] | span;
       end
@@ -343,8 +391,8 @@ module esnic_host_port
   `ESNIC_ASSERT_STABLE(RHeld_A, s_axi_rvalid, s_axi_rready, {s_axi_rid, s_axi_rdata, s_axi_rresp})
   `ESNIC_ASSERT(OneKind_A, $onehot0({reg_wr_o.valid, stage_valid_o, view_valid_o}))
   // R33: nothing of a write outlives it.
-  `ESNIC_ASSERT(NothingKept_A, w_q || wline_q == '0)
+  `ESNIC_ASSERT(NothingKept_A, w_q || (wline_q == '0 && data_q == '0))
   // Neither kind of access starves the other: a read is passed by the one write that was there before it.
   `ESNIC_ASSERT_NEXT(ReadHasItsTurn_A, write_done && ar_q,
-                     state_d inside {StRead, StViewAsk, StReadResp})
+                     state_d inside {StRead, StViewLook, StReadResp})
 endmodule

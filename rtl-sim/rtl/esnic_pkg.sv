@@ -50,10 +50,8 @@ package esnic_pkg;
     logic [31:0] lo;
   } top_t;
 
-  // Configuration row: all that a packet needs, in one read. Holds the key.
+  // Configuration row: all that a packet needs, in one read. First what the host may see again.
   typedef struct packed {
-    logic [255:0] key;
-    logic [31:0]  salt;
     logic [31:0]  peer;
     logic [15:0]  udp_dst;
     logic [15:0]  udp_src;
@@ -70,6 +68,12 @@ package esnic_pkg;
     logic         esp;
     logic [31:0]  spi;
     logic [31:0]  generation;
+  } open_t;
+
+  typedef struct packed {
+    logic [255:0] key;
+    logic [31:0]  salt;
+    open_t        open;
   } cfg_t;
 
   // ---- Execute pipeline ---------------------------------------------------------------------------
@@ -142,9 +146,18 @@ package esnic_pkg;
   typedef struct packed {
     logic        valid;
     logic        msix;    // BAR 4
+    pair_t       pair;    // in BAR 0: whose block or doorbell page it is
     logic [18:0] addr;
     logic [31:0] data;
   } reg_wr_t;
+
+  // What is found out about a slot of a ring when it comes in, where there is time for it.
+  typedef struct packed {
+    logic       add;
+    logic       second;
+    logic       fence;
+    logic [1:0] items;    // of an UPDATE4 without fault: those after its first
+  } hint_t;
 
   // ---- Queue pairs --------------------------------------------------------------------------------
 
@@ -214,8 +227,9 @@ package esnic_pkg;
     return distance[31];
   endfunction
 
-  // Bytes 0..87 of the live view: the only form in which a row leaves the device (R33).
-  function automatic logic [703:0] live_view(sa_t index, ctl_t ctl, top_t top, cfg_t cfg);
+  // Bytes 0..87 of the live view: the only form in which a row leaves the device. It is made without the
+  // key (R33).
+  function automatic logic [703:0] live_view(sa_t index, ctl_t ctl, top_t top, open_t cfg);
     live_view_t v;
     v = '0;
     v.state = 8'(ctl.state);
@@ -242,6 +256,17 @@ package esnic_pkg;
       v.peer = cfg.peer;
     end
     return v[703:0];
+  endfunction
+
+  // Whether an UPDATE4 is as it has to be (4.4), the items that count aside: each is checked by itself.
+  function automatic logic update4_fields(update4_t command);
+    logic [2:0] count;
+    count = command.header.flags[2:0];
+    return (command.header.flags & ~(UPDATE4_COUNT_MASK | UPDATE4_STEP)) == '0 &&
+        !command.header.cookie[31] && command.header.generation == '0 &&
+        command.header.index == '0 && count inside {[3'd1:3'd4]} &&
+        (count > 3'd1 || command.item1 == '0) &&
+        (count > 3'd2 || command.item2 == '0) && (count > 3'd3 || command.item3 == '0);
   endfunction
 
   // DIGEST of a live view (device manual 4.2).

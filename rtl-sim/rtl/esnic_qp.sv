@@ -88,7 +88,7 @@ module esnic_qp
   logic [QueuePairs-1:0][31:0] cq_tail_q, cq_done_q, cq_head_q;
   // claims: entries of the CQ that are reserved, but not yet in cq_tail. credits: those still free.
   logic [QueuePairs-1:0][15:0] claims_d, claims_q, credits_d, credits_q;
-  logic [QueuePairs-1:0]       credit_q;   // credits are not 0
+  logic [QueuePairs-1:0]       credit_d, credit_q;   // credits are not 0
   logic [QueuePairs-1:0][15:0] ring_out_d, ring_out_q, writes_d, writes_q;
 
   // ---- Host accesses: BAR 0 has blocks of 0x100 bytes, doorbell pages of 0x1000 --------------------
@@ -99,7 +99,7 @@ module esnic_qp
 
   assign in_blocks = wr_i.valid && !wr_i.msix && wr_i.addr[18:14] == QUEUE_PAIR_BASE[18:14];
   assign in_bells = wr_i.valid && !wr_i.msix && wr_i.addr[18] == DOORBELL_BASE[18];
-  assign wr_pair = in_bells ? wr_i.addr[17:12] : wr_i.addr[13:8];
+  assign wr_pair = wr_i.pair;
   assign rd_pair = rd_addr_i[13:8];
   assign w = wr_pair[IdxW-1:0];
   assign r = rd_pair[IdxW-1:0];
@@ -117,14 +117,24 @@ module esnic_qp
 
   // ---- Configuration ------------------------------------------------------------------------------
 
-  logic free_w, told_w, ctrl_we, enabling, good, starting;
-  logic [31:0] start, coalesce, cfg_data, count_data;
+  logic free_w, told_w, ctrl_we, good_d, enabling, good, starting;
+  idx_t e;
+  logic [31:0] start_d, start, coalesce, cfg_data, count_data;
 
   assign off = ~(on_q | stopping_q | error_q);
   assign free_w = off[w];
   assign told_w = on_q[w] || stopping_q[w];
   assign ctrl_we = reg_we && wr_i.addr[7:0] == 8'(QUEUE_PAIR_QP_CTRL_OFFSET);
-  assign enabling = ctrl_we && wr_i.data[QUEUE_PAIR_QP_CTRL_ENABLE_LSB] && free_w && run_i;
+  // What an ENABLE finds is looked at in one cycle and takes effect in the next: no other access of the
+  // host comes between.
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) {enabling, good, e, start} <= '0;
+    else begin
+      enabling <= ctrl_we && wr_i.data[QUEUE_PAIR_QP_CTRL_ENABLE_LSB] && free_w && run_i &&
+                  !clear_i;
+      if (ctrl_we) {good, e, start} <= {good_d, w, start_d};
+    end
+  end
   assign starting = enabling && good;
 
   esnic_qp_cfg #(.QueuePairs(QueuePairs)) u_cfg (
@@ -132,7 +142,7 @@ module esnic_qp
     .we_i(reg_we && free_w), .wr_pair_i(wr_pair), .wr_addr_i(wr_i.addr[7:0]), .wr_data_i(wr_i.data),
     .rd_en_i(rd_in), .rd_pair_i(rd_pair), .rd_addr_i(rd_addr_i[7:0]), .rd_data_o(cfg_data),
     .sq_pair_i, .sq_base_o, .cq_pair_i, .cq_base_o, .sq_log2_o, .cq_log2_o,
-    .good_o(good), .start_o(start)
+    .good_o(good_d), .start_o(start_d)
   );
 
   // ---- Doorbells (device manual 2.3) --------------------------------------------------------------
@@ -151,13 +161,22 @@ module esnic_qp
 
   // ---- Which pair an event is for -----------------------------------------------------------------
 
+  // A read is booked the cycle after it was made up, which is a long way of logic by itself. Until
+  // then its pair takes nothing else that wants a credit. What was dropped gives its credits back later, too.
+  fetch_t fetch_q;
+  group_t dropped_q;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) {fetch_q, dropped_q} <= '0;
+    else {fetch_q, dropped_q} <= clear_i ? '0 : {fetch_i, dropped_i};
+  end
+
   idx_t t, f, s, n, d, a;
   logic write_failed, write_ok;
   assign t = take_pair_i[IdxW-1:0];
-  assign f = fetch_i.pair[IdxW-1:0];
+  assign f = fetch_q.pair[IdxW-1:0];
   assign s = step_i.pair[IdxW-1:0];
   assign n = sent_i.pair[IdxW-1:0];
-  assign d = dropped_i.pair[IdxW-1:0];
+  assign d = dropped_q.pair[IdxW-1:0];
   assign a = answered_i.pair[IdxW-1:0];
   // After an error nothing of what follows is believed.
   assign write_failed = answered_i.valid && answered_bad_i && !drop_q[a];
@@ -177,9 +196,9 @@ module esnic_qp
     end else begin
       if (bell_sq && !stale_o && !bad_bell) sq_tail_q[w] <= wr_i.data;
       if (bell_cq && !stale_o && !bad_bell) cq_head_q[w] <= wr_i.data;
-      if (fetch_i.valid) begin
-        fetch_head_q[f] <= fetch_head_q[f] + 32'(fetch_i.slots) + 32'(fetch_i.ext);
-        ext_q[f] <= fetch_i.ext;
+      if (fetch_q.valid) begin
+        fetch_head_q[f] <= fetch_head_q[f] + 32'(fetch_q.slots) + 32'(fetch_q.ext);
+        ext_q[f] <= fetch_q.ext;
       end
       if (step_i.valid) begin
         sq_head_q[s] <= sq_head_q[s] + 32'(step_i.slots);
@@ -192,12 +211,12 @@ module esnic_qp
       // What may be in memory after the failed write does not count: its fate is unknown (R26).
       if (write_failed) cq_tail_q[a] <= cq_done_q[a];
       if (starting) begin
-        fetch_head_q[w] <= start;
-        sq_head_q[w] <= start;
-        sq_tail_q[w] <= start;
-        cq_tail_q[w] <= start;
-        cq_done_q[w] <= start;
-        cq_head_q[w] <= start;
+        fetch_head_q[e] <= start;
+        sq_head_q[e] <= start;
+        sq_tail_q[e] <= start;
+        cq_tail_q[e] <= start;
+        cq_done_q[e] <= start;
+        cq_head_q[e] <= start;
       end
     end
   end
@@ -207,26 +226,32 @@ module esnic_qp
   logic counts;
   logic [15:0] freed;    // by the host, with CQ_HEAD
   logic [QueuePairs-1:0][4:0] taken, given, made;
-  assign counts = take_i || fetch_i.valid || step_i.valid || sent_i.valid || dropped_i.valid ||
+  logic [QueuePairs-1:0][15:0] grown;
+  assign counts = take_i || fetch_q.valid || step_i.valid || sent_i.valid || dropped_q.valid ||
                   answered_i.valid || bell_cq;
   assign freed = 16'(wr_i.data - cq_head_q[w]);
 
   always_comb begin
     claims_d = claims_q;
     credits_d = credits_q;
+    grown = credits_q;
+    credit_d = credit_q;
     ring_out_d = ring_out_q;
     writes_d = writes_q;
     {taken, given, made} = '0;
     if (counts) begin
       for (int unsigned q = 0; q < QueuePairs; q++) begin
         taken[q] = 5'(take_i && 32'(t) == q) +
-                ((fetch_i.valid && 32'(f) == q) ? 5'(fetch_i.slots) : '0);
+                ((fetch_q.valid && 32'(f) == q) ? 5'(fetch_q.slots) : '0);
         given[q] = ((step_i.valid && 32'(s) == q) ? 5'(step_i.credits) : '0) +
-                ((dropped_i.valid && 32'(d) == q) ? 5'(dropped_i.count) : '0);
+                ((dropped_q.valid && 32'(d) == q) ? 5'(dropped_q.count) : '0);
         made[q] = (sent_i.valid && 32'(n) == q) ? 5'(sent_i.count) : '0;
         claims_d[q] = claims_q[q] + 16'(taken[q]) - 16'(given[q]) - 16'(made[q]);
-        credits_d[q] = credits_q[q] - 16'(taken[q]) + 16'(given[q]) +
+        grown[q] = credits_q[q] + 16'(given[q]) +
             ((bell_cq && !stale_o && !bad_bell && 32'(w) == q) ? freed : '0);
+        credits_d[q] = grown[q] - 16'(taken[q]);
+        // The same as credits_d not being 0, and there before the difference is.
+        credit_d[q] = grown[q] != 16'(taken[q]);
         ring_out_d[q] = ring_out_q[q] + 16'(step_i.valid && step_i.command && 32'(s) == q) -
             ((write_ok && 32'(a) == q) ? 16'(answered_i.ring) : '0);
         writes_d[q] = writes_q[q] + 16'(sent_i.valid && 32'(n) == q) -
@@ -234,12 +259,14 @@ module esnic_qp
       end
     end
     if (starting) begin
-      credits_d[w] = 16'd1 << cq_log2_o[w];
-      ring_out_d[w] = '0;
+      credits_d[e] = 16'd1 << cq_log2_o[e];
+      credit_d[e] = 1'b1;
+      ring_out_d[e] = '0;
     end
     if (clear_i) begin
       claims_d = '0;
       credits_d = '0;
+      credit_d = '0;
       ring_out_d = '0;
       writes_d = '0;
     end
@@ -250,7 +277,7 @@ module esnic_qp
     else if (counts || starting || clear_i) begin
       {claims_q, credits_q, ring_out_q, writes_q} <= {claims_d, credits_d, ring_out_d, writes_d};
       for (int unsigned q = 0; q < QueuePairs; q++) begin
-        credit_q[q] <= credits_d[q] != '0;
+        credit_q[q] <= credit_d[q];
         ring_idle_o[q] <= ring_out_d[q] == '0;
       end
     end
@@ -265,7 +292,11 @@ module esnic_qp
   assign bell_fails = bad_bell && told_w;
   assign read_fails = read_failed_i && (on_q[f_rd] || stopping_q[f_rd]);
   assign write_fails = write_failed && (on_q[a] || stopping_q[a]);
-  assign failed_o = bell_fails || read_fails || write_fails || (enabling && !good);
+  // Told a cycle later: it concerns all of the device.
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) failed_o <= 1'b0;
+    else failed_o <= (bell_fails || read_fails || write_fails || (enabling && !good)) && !clear_i;
+  end
 
   // R25: the fate of every command is known before DISABLED.
   always_comb begin
@@ -273,6 +304,7 @@ module esnic_qp
     if (ending != '0) begin
       for (int unsigned q = 0; q < QueuePairs; q++) begin
         if (claims_q[q] != '0 || writes_q[q] != '0 || ext_q[q]) ending[q] = 1'b0;
+        if (fetch_q.valid && 32'(f) == q) ending[q] = 1'b0;
       end
     end
   end
@@ -284,12 +316,12 @@ module esnic_qp
       stopping_q <= stopping_q & ~ending;
       error_q <= error_q & ~ending;
       if (enabling) begin
-        enable_q[w] <= 1'b1;
-        leaving_q[w] <= 1'b0;
-        drop_q[w] <= 1'b0;
-        cause_q[w] <= good ? QP_CAUSE_NONE : QP_CAUSE_BAD_CONFIG;
-        on_q[w] <= good;
-        error_q[w] <= !good;
+        enable_q[e] <= 1'b1;
+        leaving_q[e] <= 1'b0;
+        drop_q[e] <= 1'b0;
+        cause_q[e] <= good ? QP_CAUSE_NONE : QP_CAUSE_BAD_CONFIG;
+        on_q[e] <= good;
+        error_q[e] <= !good;
       end else if (ctrl_we && !wr_i.data[QUEUE_PAIR_QP_CTRL_ENABLE_LSB]) begin
         enable_q[w] <= 1'b0;
         on_q[w] <= 1'b0;
@@ -320,7 +352,8 @@ module esnic_qp
     if (!rst_ni) err_addr_q <= '0;
     else if (clear_i) err_addr_q <= '0;
     else begin
-      if (enabling || bell_fails) err_addr_q[w] <= '0;
+      if (enabling) err_addr_q[e] <= '0;
+      if (bell_fails) err_addr_q[w] <= '0;
       if (read_fails) err_addr_q[f_rd] <= read_iova_i;
       if (write_fails) err_addr_q[a] <= answered_iova_i;
     end
@@ -340,7 +373,10 @@ module esnic_qp
 
   assign can_fetch_o = bus_master_i ? on_q & credit_q & more & ~ext_q : '0;
   // An access of eight bytes may replace both dwords of an entry: it is not looked at in between.
-  assign may_take_o = (run_i && !wr_half_i) ? on_q & credit_q : '0;
+  always_comb begin
+    may_take_o = (run_i && !wr_half_i) ? on_q & credit_q : '0;
+    if (fetch_q.valid) may_take_o[f] = 1'b0;
+  end
   assign starves_o = |starves;
   assign settled_o = ~off;
   assign all_disabled_o = &off;
@@ -348,7 +384,7 @@ module esnic_qp
 
   always_comb begin
     starts_o = '0;
-    starts_o[w] = starting;
+    starts_o[e] = starting;
   end
 
   // ---- Interrupts and counters --------------------------------------------------------------------

@@ -101,17 +101,18 @@ module esnic_qp_cfg
   // ---- Whether it can be ---------------------------------------------------------------------------
 
   logic [3:0] sq_log2, cq_log2;
-  logic [31:0] span_mask;
+  logic [31:0] sq_span, cq_span;
   assign sq_log2 = sq_log2_q[w];
   assign cq_log2 = cq_log2_q[w];
   // START is a multiple of twice the larger ring, so that slots and phases begin as at 0 (R6).
-  assign span_mask = (32'd2 << ((sq_log2 > cq_log2) ? sq_log2 : cq_log2)) - 32'd1;
+  assign sq_span = (32'd2 << sq_log2) - 32'd1;
+  assign cq_span = (32'd2 << cq_log2) - 32'd1;
   assign start_o = host_dword[Start];
   assign good_o = sq_log2 != '0 && cq_log2 != '0 &&
                   sq_log2 <= ring_log2_i && cq_log2 <= ring_log2_i &&
                   (host_dword[SqLo] & (32'(RING_ALIGN) - 32'd1)) == '0 &&
                   (host_dword[CqLo] & (32'(RING_ALIGN) - 32'd1)) == '0 &&
-                  (start_o & span_mask) == '0;
+                  (start_o & (sq_span | cq_span)) == '0;
 
   always_comb begin
     rd_data_o = '0;

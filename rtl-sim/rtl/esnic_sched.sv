@@ -34,6 +34,7 @@ module esnic_sched
   input  logic                  ring_valid_i,
   output logic                  ring_pop_o,
   input  line_t                 ring_slot_i,
+  input  hint_t                 ring_hint_i,
   input  pair_t                 ring_pair_i,
   input  logic                  ring_odd_i,
   input  logic                  ring_last_i,
@@ -66,6 +67,10 @@ module esnic_sched
   output cfg_t                  row_o,
   output sa_t                   probe_o,
   input  logic                  busy_i,         // the slot that is probed waits for its read-back
+  output logic                  next_o,         // a command comes to the issue, for this slot
+  output sa_t                   next_index_o,
+  output sa_t                   cmd_index_o,    // the command at the issue, for this slot
+  input  logic                  cmd_busy_i,     // ... which waits for its read-back
 
   input  logic                  view_valid_i,
   input  sa_t                   view_index_i,
@@ -128,9 +133,9 @@ module esnic_sched
   // Not between the items of an UPDATE4: what has begun is completed.
   assign front_dead = drop_i[front] && item_q == '0;
   assign hold_dead = drop_i[hold_q.pair[IdxW-1:0]];
-  assign ring_add = ring_slot_i[7:0] == 8'(OPCODE_ADD);
-  assign ring_second = ring_slot_i[7:0] == 8'(OPCODE_ADD_SECOND);
-  assign ring_fence = ring_slot_i[7:0] == 8'(OPCODE_FENCE);
+  assign ring_add = ring_hint_i.add;
+  assign ring_second = ring_hint_i.second;
+  assign ring_fence = ring_hint_i.fence;
   // A FENCE waits for what is before it, and what is behind it waits for the FENCE (4.5). What was
   // taken a cycle ago is not counted yet.
   assign idle_now = ring_idle_i[front] &&
@@ -162,15 +167,16 @@ module esnic_sched
   logic ring_was_last_q, sel_direct, take, ring_go, dec_ready;
   pair_t cmd_pair;
 
-  // Items of an UPDATE4 stay together.
-  assign sel_direct = direct_valid_i && item_q == '0 && !ring_other &&
-                      (ring_was_last_q || !ring_cmd || fence_wait);
-  assign take = (sel_direct || (ring_cmd && !fence_wait)) && dec_ready && run_i && !clear_i;
+  // Items of an UPDATE4 stay together. Whose turn it is does not depend on what the slot says, which is
+  // known late: where it is not to be taken, the turn is lost.
+  assign sel_direct = direct_valid_i && item_q == '0 && (ring_was_last_q || !ring_valid_i);
+  assign take = (sel_direct ? !ring_other : (ring_cmd && !fence_wait)) && dec_ready && run_i &&
+                !clear_i;
   assign cmd_pair = sel_direct ? direct_pair_i : ring_pair_i;
 
   beat_t dec_beat;
   cfg_t  dec_row;
-  logic  second;
+  logic  second, staged;
   line_t slot0, slot1;
   // On an even slot, with its neighbour fetched: there the second half can be (R9).
   assign second = sel_direct || (hold_valid_q && !hold_q.odd);
@@ -194,12 +200,18 @@ module esnic_sched
     .bell_cookie_i(direct_cookie_i),
     .tagged_i(direct_tagged_i),
     .written_i(direct_written_i),
+    .staged_o(staged),
     .beat_o(dec_beat),
     .row_o(dec_row)
   );
 
   assign direct_ready_o = take && sel_direct;
-  assign ring_go = take && !sel_direct && dec_beat.last;
+  // Known before the command is checked, for it moves the rings: what is no UPDATE4, or is refused, has
+  // no items.
+  logic items_end;
+  assign items_end = hold_valid_q || ring_hint_i.items == item_q ||
+                     !straps_i.features[GLOBAL_FEATURES_UPDATE4_LSB];
+  assign ring_go = take && !sel_direct && items_end;
 
   // ---- Decode: what became of the ring slots ------------------------------------------------------
 
@@ -256,13 +268,15 @@ module esnic_sched
       step_q <= clear_i ? '0 : step_d;
       if (front_swallow) swallow_q[front] <= 1'b0;
       if (take) begin
-        item_q <= dec_beat.last ? '0 : item_q + 2'd1;
+        item_q <= (sel_direct || items_end) ? '0 : item_q + 2'd1;
         ring_was_last_q <= !sel_direct;
+      end else if (ring_cmd && fence_wait) begin
+        ring_was_last_q <= 1'b1;
       end
       if (ring_go) begin
         // The read ended with the first half, but not at the tail: the second one may follow.
         swallow_q[front] <= ring_add && !hold_valid_q && !ring_at_tail_i;
-        fence_q[front] <= ring_fence && !hold_valid_q && dec_beat.opcode == 5'(OPCODE_FENCE);
+        fence_q[front] <= ring_fence && !hold_valid_q;
       end
       if (starts_i != '0) begin
         swallow_q <= swallow_q & ~starts_i;
@@ -302,15 +316,15 @@ module esnic_sched
       if (take) begin
         cmd_q <= dec_beat;
         cmd_q.pair <= cmd_pair;
-        opcode_q <= (dec_beat.status == STATUS_STAGE) ? '0 : slot0[7:0];
+        opcode_q <= staged ? slot0[7:0] : '0;
       end
     end
   end
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) row_q <= '0;
-    else if (take && dec_beat.kind == OpAdd) row_q <= dec_row;
-    else if (clear_i || (cmd_go && cmd_q.kind == OpAdd)) row_q <= '0;
+    else if (take) row_q <= dec_row;
+    else if (clear_i || cmd_go) row_q <= '0;
   end
 
   // ---- Room behind the pipeline -------------------------------------------------------------------
@@ -332,10 +346,14 @@ module esnic_sched
   assign room = (32'(pending_q) < Pending || later_item) && (!needs_entry || entry_free_i) &&
                 (!record || 32'(records_q) < Records) &&
                 !(cmd_q.kind == OpDelete && add_verify_q[1]) &&
-                !(cmd_q.kind != OpPlain && busy_i);
+                !(cmd_q.kind != OpPlain && cmd_busy_i);
 
-  // Whose slot is probed; a read-back and a packet need no probe.
-  assign probe_o = view_valid_i ? view_index_i : cmd_q.index;
+  // Whose slot is probed: a look's. A read-back and a packet need no probe, and a command is compared on
+  // its way here.
+  assign probe_o = view_index_i;
+  assign next_o = take;
+  assign next_index_o = dec_beat.index;
+  assign cmd_index_o = cmd_q.index;
   assign cmd_can = cmd_valid_q && room && !pkt_q.valid && !view_valid_i && !fatal_i;
 
   // ---- Issue --------------------------------------------------------------------------------------
@@ -416,6 +434,7 @@ module esnic_sched
   `ESNIC_ASSERT(PacketFirst_A, !pkt_q.valid || clear_i || (valid_o && beat_o.kind == OpPacket))
   // R23.
   `ESNIC_ASSERT(FatalIssuesNothing_A, !fatal_i || !cmd_go)
+  `ESNIC_ASSERT(ItemsEnd_A, !take || dec_beat.last == (sel_direct || items_end))
   `ESNIC_ASSERT(HalvesTogether_A, !(ring_cmd && hold_valid_q) || hold_q.pair == ring_pair_i)
   `ESNIC_ASSERT(Room_A, 32'(pending_q) <= Pending && 32'(records_q) <= Records)
   // A record belongs to a command that is not completed: none is left over.

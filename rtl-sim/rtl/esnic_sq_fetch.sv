@@ -18,6 +18,7 @@ module esnic_sq_fetch
   input  logic                    rst_ni,
   input  logic                    clear_i,
   input  logic                    run_i,
+  input  logic [15:0]             epoch_i,       // one and the same while the device runs
   input  logic                    scrub_i,
   input  logic [31:0]             scrub_row_i,
 
@@ -54,6 +55,7 @@ module esnic_sq_fetch
   output logic                    valid_o,
   input  logic                    pop_i,
   output line_t                   slot_o,
+  output hint_t                   hint_o,
   output pair_t                   pair_o,
   output logic                    odd_o,
   output logic                    last_o,        // of its read
@@ -94,19 +96,22 @@ module esnic_sq_fetch
   logic pick_valid, go;
   logic [IdxW-1:0] pick, pick_q;
   logic pick_valid_q, room_q;
-  logic [31:0] head, place, told, room;
+  logic [31:0] head, place, told;
   logic [15:0] credits;
   logic [63:0] iova;
-  logic [3:0]  block, slots_max, slots, total;
-  logic        ext, at_tail;
+  logic [3:0]  sq_log2, room, most, whole, told_max, slots, total;
+  logic        few, second, ext, at_tail;
   logic [SlotW:0] used_d, used_q;
   logic [TagW:0] sent_d, sent_q, done_ptr_d, done_ptr_q;   // tags: next to send, next to hand out
   logic tag_free, ar_valid_d, ar_valid_q;
 
   // First a pair is picked, then its read is made up: a read in two cycles, of up to eight slots. A
   // doorbell picks its pair while the tail is still on its way into the register.
+  // What was sent a cycle ago is being booked: its pair still shows what it was before.
+  logic go_q;
   always_comb begin
     want = can_fetch_i;
+    if (go_q) want[pick_q] = 1'b0;
     if (bell_i) want[bell_pair_i[IdxW-1:0]] = 1'b1;
     picked_o = '0;
     picked_o[pick_q] = pick_valid_q;
@@ -121,34 +126,43 @@ module esnic_sq_fetch
     if (!rst_ni) begin
       pick_valid_q <= 1'b0;
       pick_q <= '0;
+      go_q <= 1'b0;
     end else begin
       // One cycle, whatever comes of it: direct entries of this pair wait meanwhile.
       pick_valid_q <= pick_valid && !pick_valid_q && !clear_i;
       if (!pick_valid_q) pick_q <= pick;
+      go_q <= go;
     end
   end
 
   assign sq_pair_o = pair_t'(pick_q);
   assign head = fetch_head_i[pick_q];
   assign credits = credits_i[pick_q];
+  assign sq_log2 = sq_log2_i[pick_q];
 
   always_comb begin
-    place = head & ((32'd1 << sq_log2_i[pick_q]) - 32'd1);
+    place = head & ((32'd1 << sq_log2) - 32'd1);
     iova = sq_base_i + {26'd0, place, 6'd0};
-    // Within one aligned block, and past neither the end of the ring nor the tail (R11).
-    block = 4'(FetchSlots) - {1'b0, head[2:0]};
-    room = (32'd1 << sq_log2_i[pick_q]) - place;
-    told = sq_tail_i[pick_q] - head;
-    slots_max = block;
-    if (room < 32'(slots_max)) slots_max = room[3:0];
-    if (told < 32'(slots_max)) slots_max = told[3:0];
-    slots = slots_max;
-    if (32'(credits) < 32'(slots_max)) slots = credits[3:0];
+    // Within one aligned block, and past neither the end of the ring nor the tail (R11). Only a ring that
+    // is smaller than a block ends inside of one.
+    unique case (sq_log2)
+      4'd1: room = 4'd2 - {3'd0, head[0]};
+      4'd2: room = 4'd4 - {2'd0, head[1:0]};
+      default: room = 4'(FetchSlots) - {1'b0, head[2:0]};
+    endcase
     // One credit is enough for an ADD (R7): where credits end between two halves, the second one is
     // read too. If it is none, it is read again later.
-    ext = slots != slots_max && (head[0] ^ slots[0]);
-    total = slots + 4'(ext);
-    at_tail = told == 32'(total);
+    few = credits[15:4] == '0 && credits[3:0] < room;
+    most = few ? credits[3:0] : room;
+    second = few && (head[0] ^ most[0]);
+    whole = most + 4'(second);
+    // All of that is known when the distance to the tail is.
+    told = sq_tail_i[pick_q] - head;
+    told_max = (told[31:3] != '0) ? 4'(FetchSlots) : told[3:0];
+    ext = second && told_max > most;
+    slots = (told_max > most) ? most : told_max;
+    total = (told_max > most) ? whole : told_max;
+    at_tail = told[31:4] == '0 && told[3:0] == total;
   end
 
   assign tag_free = sent_q != {~done_ptr_q[TagW], done_ptr_q[TagW-1:0]};
@@ -205,7 +219,7 @@ module esnic_sq_fetch
   logic [2:0]           rlast_beat;   // of the read that is answered
   logic [SlotW-1:0]     rbase;
   // Reads that were sent before a reset and are not answered yet: their data is dropped.
-  logic [TagW:0]        open_count_d, open_count_q;
+  logic [TagW:0]        open_left, open_count_d, open_count_q;
   logic                 draining_d, draining_q;
 
   assign m_axi_rready = 1'b1;
@@ -233,13 +247,14 @@ module esnic_sq_fetch
     done_d = done_q;
     bad_d = bad_q;
     beat_d = beat_q;
-    open_count_d = open_count_q + (TagW+1)'(go);
+    open_left = open_count_q;
     // A tag is open until its own answer ends, reset or not: a stray answer does not make up for another
     // that still comes.
     if (last_beat && known) begin
-      open_count_d = open_count_d - 1'b1;
+      open_left = open_count_q - 1'b1;
       open_d[rtag] = 1'b0;
     end
+    open_count_d = open_left + (TagW+1)'(go);
     if (rbeat && known && !stale) begin
       beat_d[rtag] = beat_q[rtag] + 3'd1;
       if (m_axi_rresp[1]) bad_d[rtag] = 1'b1;
@@ -252,25 +267,42 @@ module esnic_sq_fetch
       bad_d[sent_q[TagW-1:0]] = 1'b0;
       beat_d[sent_q[TagW-1:0]] = '0;
     end
-    draining_d = draining_q && open_count_d != '0;
+    // No read goes in the cycle of a reset, nor while those of before it are drained.
+    draining_d = draining_q && open_left != '0;
     if (clear_i) begin
       done_d = '0;
-      draining_d = open_count_d != '0;
+      draining_d = open_left != '0;
     end
   end
 
   // ---- Slots --------------------------------------------------------------------------------------
 
+  typedef struct packed {
+    hint_t hint;
+    line_t slot;
+  } stored_t;
+
   logic             slot_we, load, through, through_valid_q;
-  line_t            slot_ram, through_q;
+  stored_t          slot_ram, slot_wdata, through_q, slot_in;
   logic [SlotW-1:0] slot_waddr, slot_raddr;
-  line_t            slot_wdata;
+
+  always_comb begin
+    slot_in = '0;
+    slot_in.slot = m_axi_rdata;
+    slot_in.hint.add = m_axi_rdata[7:0] == 8'(OPCODE_ADD);
+    slot_in.hint.second = m_axi_rdata[7:0] == 8'(OPCODE_ADD_SECOND);
+    slot_in.hint.fence = m_axi_rdata[7:0] == 8'(OPCODE_FENCE);
+    if (m_axi_rdata[7:0] == 8'(OPCODE_UPDATE4) && m_axi_rdata[31:16] == epoch_i &&
+        update4_fields(m_axi_rdata)) begin
+      slot_in.hint.items = m_axi_rdata[9:8] - 2'd1;
+    end
+  end
 
   always_comb begin
     // Of an answer that went wrong nothing more is kept: its beats may be more than it has room for.
     slot_we = rbeat && known && !stale && !bad_q[rtag];
     slot_waddr = rbase + SlotW'(beat_q[rtag]);
-    slot_wdata = m_axi_rdata;
+    slot_wdata = slot_in;
     // Slots may hold keys (R33).
     if (scrub_i) begin
       slot_we = scrub_row_i < InFlight;
@@ -287,7 +319,7 @@ module esnic_sq_fetch
     else scrub_q <= scrub_i;
   end
 
-  prim_ram_1r1w #(.Depth(InFlight), .Width(512)) u_slots (
+  prim_ram_1r1w #(.Depth(InFlight), .Width($bits(stored_t))) u_slots (
     .clk_i, .we_i(slot_we), .waddr_i(slot_waddr), .wdata_i(slot_wdata),
     .re_i(load || scrub_q), .raddr_i(slot_raddr), .rdata_o(slot_ram)
   );
@@ -336,14 +368,14 @@ module esnic_sq_fetch
   assign through = slot_we && !scrub_i && m_axi_rlast && !m_axi_rresp[1] && beat_q[rtag] == '0 &&
                    front.slots == 4'd1 && rtag == done_ptr_q[TagW-1:0] && !dropped &&
                    (!valid_q || pop_i);
-  assign slot_o = through_valid_q ? through_q : slot_ram;
+  assign {hint_o, slot_o} = through_valid_q ? through_q : slot_ram;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
     if (!rst_ni) begin
       through_q <= '0;
       through_valid_q <= 1'b0;
     end else if (through && !clear_i) begin
-      through_q <= m_axi_rdata;
+      through_q <= slot_in;
       through_valid_q <= 1'b1;
     end else if (clear_i || (through_valid_q && pop_i)) begin
       // It may have been half a key (R33).
@@ -365,28 +397,28 @@ module esnic_sq_fetch
     meta_d = meta_q;
     used_d = used_q;
     qp_read_dead_d = qp_read_dead_q;
-    if (go) used_d = used_d + (SlotW+1)'(total);
     if (load) begin
       valid_d = 1'b1;
       meta_d = '{pair: front.pair, odd: front.odd ^ next_q[0], last: is_last,
                  at_tail: front.at_tail, ext: front.ext && is_last};
       next_d = is_last ? '0 : next_q + 4'd1;
-      used_d = used_d - 1'b1;
+      used_d = used_q - 1'b1;
       if (is_last) done_ptr_d = done_ptr_q + 1'b1;
     end
     if (through) begin
       valid_d = 1'b1;
       meta_d = '{pair: front.pair, odd: front.odd, last: 1'b1, at_tail: front.at_tail,
                  ext: front.ext};
-      used_d = used_d - 1'b1;
+      used_d = used_q - 1'b1;
       done_ptr_d = done_ptr_q + 1'b1;
     end
     if (skip) begin
       next_d = '0;
-      used_d = used_d - (SlotW+1)'(left);
+      used_d = used_q - (SlotW+1)'(left);
       done_ptr_d = done_ptr_q + 1'b1;
       if (failed) qp_read_dead_d[front.pair[IdxW-1:0]] = 1'b1;
     end
+    if (go) used_d = used_d + (SlotW+1)'(total);
     // A pair that is DISABLED has nothing under way, and starts anew.
     qp_read_dead_d &= settled_i;
     if (clear_i) begin
@@ -417,8 +449,9 @@ module esnic_sq_fetch
       {open_q, done_q, bad_q, beat_q} <= {open_d, done_d, bad_d, beat_d};
       {open_count_q, draining_q} <= {open_count_d, draining_d};
       {valid_q, meta_q, qp_read_dead_q} <= {valid_d, meta_d, qp_read_dead_d};
-      // For the longest read there is.
-      room_q <= 32'(used_d) + FetchSlots <= InFlight;
+      // For the longest read there is. A read that goes now is not looked at: none goes in the next cycle,
+      // and then it is in. One that is skipped only gives its room back later.
+      room_q <= 32'(used_q) + FetchSlots <= InFlight + 32'(load || through);
     end
   end
 

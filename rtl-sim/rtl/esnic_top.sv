@@ -264,9 +264,10 @@ module esnic_top
     .stage_valid_o(stage_valid), .stage_ready_i(stage_ready), .stage_index_o(stage_index),
     .stage_half_o(stage_half), .stage_data_o(stage_data), .stage_dwords_o(stage_dwords),
     .view_valid_o(view_valid), .view_ready_i(view_ready), .view_index_o(view_index),
-    .view_valid_i(view_done), .view_i(view), .view_bad_i(sa_bad),
-    .readable_i(readable && !clear),
-    .staging_i(run && !clear && has_direct),
+    .view_valid_i(view_done), .view_i(view), .view_bad_i(sa_bad || clear),
+    // What a reset finds on its way in is dropped behind this port, or scrubbed.
+    .readable_i(readable),
+    .staging_i(run && has_direct),
     .bad_access_o(bad_access), .stage_drop_o(stage_dropped)
   );
 
@@ -294,7 +295,8 @@ module esnic_top
   logic [QueuePairs-1:0][15:0] credits;
   logic [QueuePairs-1:0][31:0] direct_head, fetch_head, sq_tail, sq_head, cq_tail;
   logic        direct_we, take_valid, take_ready, take;
-  pair_t       direct_wr_pair, take_pair, skip_pair, direct_pair, sq_pair, cq_pair, bell_pair;
+  pair_t       direct_wr_pair, taken_pair, take_pair, skip_pair, direct_pair;
+  pair_t       sq_pair, cq_pair, bell_pair;
   logic [6:0]  direct_wr_dword;
   logic [3:0]  skip_credits;
   logic        skip_valid, skip_ready, skip_failed, skip_ext, bell;
@@ -304,7 +306,17 @@ module esnic_top
   group_t      line_group, dropped, answered;
   logic        answered_bad;
 
-  assign take = take_valid && take_ready;
+  // Together with the step that gives its credits back.
+  logic        read_failed;
+  pair_t       read_pair;
+  logic [63:0] read_iova;
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) {read_failed, read_pair, read_iova} <= '0;
+    else begin
+      read_failed <= skip_valid && skip_ready && skip_failed && !clear;
+      {read_pair, read_iova} <= {skip_pair, skip_iova};
+    end
+  end
 
   esnic_qp #(.QueuePairs(QueuePairs)) u_qp (
     .clk_i, .rst_ni, .clear_i(clear), .run_i(run), .bus_master_i(bus_master),
@@ -321,9 +333,8 @@ module esnic_top
     .starves_o(stall_cq), .all_disabled_o(all_disabled),
     .direct_we_o(direct_we), .direct_pair_o(direct_wr_pair), .direct_dword_o(direct_wr_dword),
     .direct_ready_i(direct_waits), .direct_head_i(direct_head),
-    .take_i(take), .take_pair_i(take_pair), .fetch_i(fetch_sent),
-    .read_failed_i(skip_valid && skip_ready && skip_failed), .read_pair_i(skip_pair),
-    .read_iova_i(skip_iova), .step_i(step),
+    .take_i(take), .take_pair_i(taken_pair), .fetch_i(fetch_sent),
+    .read_failed_i(read_failed), .read_pair_i(read_pair), .read_iova_i(read_iova), .step_i(step),
     .sent_i(line_group), .dropped_i(dropped),
     .answered_i(answered), .answered_bad_i(answered_bad), .answered_iova_i(answered_iova)
   );
@@ -332,19 +343,22 @@ module esnic_top
 
   logic  ring_valid, ring_pop, ring_odd, ring_last, ring_at_tail, ring_ext;
   line_t ring_slot;
+  hint_t ring_hint;
   pair_t ring_pair;
   logic  rd_error;
 
   esnic_sq_fetch #(.QueuePairs(QueuePairs), .InFlight(InFlight), .Tags(Tags)) u_sq_fetch (
-    .clk_i, .rst_ni, .clear_i(clear), .run_i(run), .scrub_i(scrub), .scrub_row_i(scrub_row),
-    .can_fetch_i(can_fetch), .drop_i(qp_drop), .settled_i(settled), .sq_log2_i(sq_log2),
+    .clk_i, .rst_ni, .clear_i(clear), .run_i(run), .epoch_i(instance_no[15:0]),
+    .scrub_i(scrub), .scrub_row_i(scrub_row), .can_fetch_i(can_fetch),
+    .drop_i(qp_drop), .settled_i(settled), .sq_log2_i(sq_log2),
     .credits_i(credits), .fetch_head_i(fetch_head), .sq_tail_i(sq_tail),
     .sq_pair_o(sq_pair), .sq_base_i(sq_base), .bell_i(bell), .bell_pair_i(bell_pair),
     .picked_o(picked),
     .sent_o(fetch_sent), .sent_bytes_o(rd_bytes),
     .m_axi_arid, .m_axi_araddr, .m_axi_arlen, .m_axi_arvalid, .m_axi_arready,
     .m_axi_rid, .m_axi_rdata, .m_axi_rresp, .m_axi_rlast, .m_axi_rvalid, .m_axi_rready,
-    .valid_o(ring_valid), .pop_i(ring_pop), .slot_o(ring_slot), .pair_o(ring_pair),
+    .valid_o(ring_valid), .pop_i(ring_pop), .slot_o(ring_slot), .hint_o(ring_hint),
+    .pair_o(ring_pair),
     .odd_o(ring_odd), .last_o(ring_last), .at_tail_o(ring_at_tail), .ext_o(ring_ext),
     .skip_valid_o(skip_valid), .skip_pair_o(skip_pair), .skip_failed_o(skip_failed),
     .skip_iova_o(skip_iova), .skip_credits_o(skip_credits), .skip_ext_o(skip_ext),
@@ -367,6 +381,7 @@ module esnic_top
     .start_i(qp_starts), .settled_i(settled),
     // A read that is being made up spends credits: direct entries of that pair wait for a cycle.
     .may_take_i(may_take & ~picked), .ready_o(direct_waits), .head_o(direct_head),
+    .take_o(take), .take_pair_o(taken_pair),
     .valid_o(take_valid), .ready_i(take_ready), .pair_o(take_pair), .index_o(take_index),
     .cookie_o(take_cookie), .epoch_drop_o(epoch_drop)
   );
@@ -389,6 +404,8 @@ module esnic_top
   beat_t beat, verify_beat, begin_beat, row_beat;
   logic [VerifyW-1:0] entry;
   cfg_t  take_row, begin_row, row_cfg;
+  logic  cmd_next, cmd_busy;
+  sa_t   next_index, cmd_index;
   sa_t   probe, sa_waddr, cfg_addr, live_addr;
   logic  done_pop, record_none, record_left, begin_it, refused, live_set;
   logic [1:0] record_pop;
@@ -409,6 +426,7 @@ module esnic_top
     .epoch_i(instance_no[15:0]),
     .straps_i(straps), .drop_i(qp_drop), .ring_idle_i(ring_idle), .starts_i(qp_starts),
     .ring_valid_i(ring_valid), .ring_pop_o(ring_pop), .ring_slot_i(ring_slot),
+    .ring_hint_i(ring_hint),
     .ring_pair_i(ring_pair), .ring_odd_i(ring_odd), .ring_last_i(ring_last),
     .ring_at_tail_i(ring_at_tail), .ring_ext_i(ring_ext),
     .skip_valid_i(skip_valid), .skip_ready_o(skip_ready), .skip_pair_i(skip_pair),
@@ -420,6 +438,7 @@ module esnic_top
     .verify_valid_i(verify_valid), .verify_beat_i(verify_beat), .verify_ready_o(verify_ready),
     .entry_free_i(entry_free), .entry_i(entry), .entry_take_o(entry_take), .row_o(take_row),
     .probe_o(probe), .busy_i(entry_busy),
+    .next_o(cmd_next), .next_index_o(next_index), .cmd_index_o(cmd_index), .cmd_busy_i(cmd_busy),
     .view_valid_i(view_valid), .view_index_i(view_index), .view_ready_o(view_ready),
     .pkt_valid_i(st_valid_i), .pkt_index_i(st_index_i), .pkt_generation_i(st_generation_i),
     .pkt_commit_i(st_commit_i), .pkt_number_i(st_number_i),
@@ -445,8 +464,9 @@ module esnic_top
 
   esnic_verify u_verify (
     .clk_i, .rst_ni, .clear_i(clear), .scrub_i(scrub), .scrub_row_i(scrub_row),
-    .free_o(entry_free), .entry_o(entry), .take_i(entry_take), .take_index_i(beat.index),
+    .free_o(entry_free), .entry_o(entry), .take_i(entry_take), .take_index_i(cmd_index),
     .take_row_i(take_row), .probe_i(probe), .busy_o(entry_busy), .empty_o(unused_empty),
+    .next_i(cmd_next), .next_index_i(next_index), .next_busy_o(cmd_busy),
     .begin_i(begin_it), .refused_i(refused), .begin_beat_i(begin_beat), .begin_top_i(begin_top),
     .row_o(begin_row),
     .valid_o(verify_valid), .ready_i(verify_ready), .beat_o(verify_beat),
@@ -478,7 +498,7 @@ module esnic_top
 
   logic views;
   assign views = row_valid && row_beat.kind inside {OpView, OpQuery};
-  assign view = views ? live_view(row_beat.index, row_ctl, row_top, row_cfg) : '0;
+  assign view = views ? live_view(row_beat.index, row_ctl, row_top, row_cfg.open) : '0;
   assign view_done = row_valid && row_beat.kind == OpView;
 
   // ---- Ways out: completions, records, messages ---------------------------------------------------

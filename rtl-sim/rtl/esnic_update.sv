@@ -59,22 +59,25 @@ module esnic_update
   // ---- RESOLVE ------------------------------------------------------------------------------------
 
   logic [31:0] distance, hi;
+  logic up, down;
   // At a distance of exactly 2^31 the sign bit makes the tie go down.
   assign distance = lo_i - held_i.lo;
 
+  assign up = esn_i && held_i.lo_valid && !distance[31] && lo_i < held_i.lo && held_i.hi != '1;
+  assign down = esn_i && held_i.lo_valid && distance[31] && lo_i > held_i.lo && held_i.hi != '0;
+
   always_comb begin
     hi = held_i.hi;
-    if (esn_i && held_i.lo_valid) begin
-      if (!distance[31] && lo_i < held_i.lo && held_i.hi != '1) hi = held_i.hi + 32'd1;
-      if (distance[31] && lo_i > held_i.lo && held_i.hi != '0) hi = held_i.hi - 32'd1;
-    end
+    if (up) hi = held_i.hi + 32'd1;
+    if (down) hi = held_i.hi - 32'd1;
   end
 
   assign number_o = {hi, lo_i};
 
   // ---- An authenticated number is held if it is the highest ---------------------------------------
 
-  assign resolve_moves_o = !held_i.lo_valid || number_o > {held_i.hi, held_i.lo};
+  // The high half says it, or else the low one: no need to wait for the number.
+  assign resolve_moves_o = !held_i.lo_valid || up || (!down && lo_i > held_i.lo);
   assign packet_moves_o = !held_i.lo_valid || {hi_i, lo_i} > {held_i.hi, held_i.lo};
   assign resolved_o = resolve_moves_o ? '{lo_valid: 1'b1, hi: hi, lo: lo_i} : held_i;
   assign packet_o = packet_moves_o ? '{lo_valid: 1'b1, hi: hi_i, lo: lo_i} : held_i;

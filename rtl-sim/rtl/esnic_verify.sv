@@ -22,6 +22,10 @@ module esnic_verify
   input  sa_t                probe_i,
   output logic               busy_o,
   output logic               empty_o,
+  // The command at the issue: compared when it comes, so that it can go without delay.
+  input  logic               next_i,
+  input  sa_t                next_index_i,
+  output logic               next_busy_o,
 
   // Its first beat reached the write stage.
   input  logic               begin_i,
@@ -90,6 +94,21 @@ module esnic_verify
       wipes[i] = state_q[i] == StWipe;
       sends[i] = state_q[i] inside {StReady, StBad};
     end
+  end
+
+  // The entry that is being taken is compared by what it will hold. It is the one before that goes then.
+  logic [VerifyEntries-1:0] same_d, same_q, waits;
+  always_comb begin
+    for (int unsigned i = 0; i < VerifyEntries; i++) begin
+      waits[i] = !(state_q[i] inside {StFree, StWipe});
+      same_d[i] = next_index_i == ((take_i && 32'(entry_o) == i) ? take_index_i : index_q[i]);
+    end
+  end
+  assign next_busy_o = (same_q & waits) != '0;
+
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) same_q <= '0;
+    else if (next_i) same_q <= same_d;
   end
 
   // In turn, so that none waits for ever while others come and go.
@@ -164,11 +183,11 @@ module esnic_verify
     if (check && kept.add) begin
       want_cfg = row_check;
       want_top = kept.top;
-      want_ctl.spi = row_check.spi;
+      want_ctl.spi = row_check.open.spi;
       want_ctl.state = 2'(SLOT_STATE_LIVE);
-      want_ctl.esp = row_check.esp;
-      want_ctl.outbound = row_check.outbound;
-      want_ctl.esn = row_check.esn;
+      want_ctl.esp = row_check.open.esp;
+      want_ctl.outbound = row_check.open.outbound;
+      want_ctl.esn = row_check.open.esn;
     end
   end
 
@@ -195,7 +214,8 @@ module esnic_verify
     done_d.status = equal ? STATUS_OK : STATUS_VERIFY;
     done_d.changed = 1'b1;
     if (check && equal && kept.add) begin
-      done_d.result = digest(live_view(check_beat_i.index, check_ctl_i, check_top_i, check_cfg_i));
+      done_d.result = digest(live_view(check_beat_i.index, check_ctl_i, check_top_i,
+                                       check_cfg_i.open));
       done_d.lo_valid = check_top_i.lo_valid;
     end else if (equal) begin
       done_d.result = {kept.top.hi, kept.top.lo};
@@ -248,7 +268,7 @@ module esnic_verify
   end
 
   // One command a slot: the second one waits at the issue.
-  `ESNIC_ASSERT(OneOwner_A, !(take_i && busy_o))
+  `ESNIC_ASSERT(OneOwner_A, !(take_i && next_busy_o))
   `ESNIC_ASSERT(Begins_A, !(begin_i || refused_i) || state_q[begin_beat_i.entry] == StFirst)
   `ESNIC_ASSERT(Checks_A, !check || state_q[check_beat_i.entry] == StCheck)
 endmodule

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //
-// Memory with a write port and a read port, inferred as block RAM. A read in the cycle of a write to
-// the same row gives the old row. Rows can be written in columns of `ColumnW` bits.
+// Memory with a write port and a read port: UltraRAM or block RAM where it is deep, else LUT RAM. A read
+// in the cycle of a write to the same row gives the old row. Rows can be written in columns of `ColumnW`
+// bits.
 module prim_ram_1r1w #(
   parameter int unsigned Depth = 64,
   parameter int unsigned Width = 72,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //
-// Memory with two independent ports, inferred as true dual-port block RAM: port A writes or reads,
-// port B only reads. Port B never waits for port A. What it reads from a row that port A writes in the same
-// cycle is undefined in the memories of many devices, so nobody may look at it: in simulation it is wrong.
+// Memory with two independent ports, inferred as UltraRAM or as true dual-port block RAM: port A writes or
+// reads, port B only reads. Port B never waits for port A. What it reads from a row that port A writes in
+// the same cycle is undefined in the memories of many devices, so nobody may look at it: in simulation it
+// is wrong.
 module prim_ram_2p #(
   parameter int unsigned Depth = 64,
   parameter int unsigned Width = 72,

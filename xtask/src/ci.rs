@@ -2,7 +2,7 @@
 //! `cargo xtask ci`: the gate, as named steps that each run alone.
 
 use crate::process::{cargo, cargo_tool, root, run as run_command};
-use crate::{Failure, Outcome, abi, cocotb, figures, formal, lint, setup, test};
+use crate::{Failure, Outcome, abi, cocotb, figures, formal, lint, setup, synth, test};
 use std::time::Instant;
 
 /// One step of the gate.
@@ -56,6 +56,11 @@ const STEPS: &[Step] = &[
         name: "rtl-formal",
         promise: "the RTL's proofs hold, are not vacuous, and find planted faults",
         run: proofs,
+    },
+    Step {
+        name: "rtl-synth",
+        promise: "the RTL's area, memories and depth of logic are within their limits",
+        run: || synth::run(&[]),
     },
     Step { name: "test", promise: "every test passes", run: || test::run(&[]) },
 ];

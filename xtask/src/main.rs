@@ -90,6 +90,12 @@ const TASKS: &[Task] = &[
         run: cocotb::run,
     },
     Task {
+        name: "rtl-synth",
+        arguments: "[--json] [--limits] [--large]",
+        about: "map the RTL to an FPGA; check area, memories and depth of logic, by block",
+        run: synth::run,
+    },
+    Task {
         name: "rtl-mutants",
         arguments: "[--list | --some N | NAME…]",
         about: "is a wrong line in the RTL caught by a test? all mutants, or those named",
@@ -112,12 +118,6 @@ const TASKS: &[Task] = &[
         arguments: "[--device model|rtl] [--shell] [TEST…]",
         about: "drive the device by real VFIO in a QEMU guest: all tests, those with such names, or a prompt",
         run: guest::run,
-    },
-    Task {
-        name: "rtl-synth",
-        arguments: "[--json] [--large] [--limits]",
-        about: "map the RTL to the cells of an FPGA, and report area, memories and depth by block",
-        run: synth::run,
     },
     Task {
         name: "rtl-formal",

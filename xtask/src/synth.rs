@@ -48,9 +48,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     yosys.elaborate(LARGE)?;
     let capacity = if large { LARGE } else { CAPACITY };
     let blocks = yosys.blocks();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let weight = |name: &str| limits.blocks.get(name).map_or(0, |figures| figures.area.luts);
-    let models = yosys.map(capacity, &yosys::deal(&blocks, cores.min(SHARES), weight))?;
+    let models = yosys.map(capacity)?;
     let report = Report::measure(capacity, &models, &blocks).map_err(Failure::Work)?;
 
     let mut violations = Vec::new();
@@ -73,6 +71,3 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     }
     Err(Failure::Work(format!("{} of the RTL's figures are beyond their limits", violations.len())))
 }
-
-/// Each share reads the RTL and the cells by itself, so that more of them gain little.
-const SHARES: usize = 4;

