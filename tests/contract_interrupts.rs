@@ -214,6 +214,9 @@ fn pending<B: Backend>(rig: &Rig<B>) -> u32 {
 }
 
 fn r4_a_masked_vector_keeps_its_message_until_unmasked<B: Backend>() {
+    if !B::SHOWS_MSIX {
+        return;
+    }
     let mut rig = Rig::<B>::new();
     let mask = |rig: &Rig<B>, on: u32| {
         rig.link.write32(Bar::Msix, MsixTable::MSG_CTRL.address(0), on);

@@ -109,6 +109,7 @@ fn r33_no_read_shows_a_key_that_is_only_staged<B: Backend>() {
         rig.pairs[0].stage(index, &cmd, split);
     }
     secrets.assert_hidden(&rig);
+    drop(rig);
     // Nor while the slots that are staged are live with other keys.
     let mut rig = with_entries::<B>(&mut secrets);
     for index in 10..16 {

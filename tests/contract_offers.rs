@@ -51,6 +51,7 @@ fn what_a_build_does_not_offer_is_unsupported<B: Backend>() {
             rig.run(path, sa).expect(Status::Unsupported);
         }
         assert_eq!(rig.view(7).generation.get(), 0);
+        drop(rig);
         Rig::<B>::with(with(0, 0), &[Shape::default()]).add(&sa);
     }
     let params = Params { max_window: 100, ..Rig::<B>::small() };
@@ -72,17 +73,20 @@ fn commands_that_a_build_does_not_offer_are_unknown<B: Backend>() {
     let mut rig = Rig::<B>::with(without(FEATURES::UPDATE4), &[Shape::default()]);
     rig.add(&esp(7, 1));
     rig.exec(Cmd::update4(false, &[(7, 1, 1)])).expect(Status::BadOpcode);
+    drop(rig);
     let mut rig = Rig::<B>::with(without(FEATURES::PROBE), &[Shape::default()]);
     rig.add(&esp(7, 1));
     for path in Path::BOTH {
         rig.run(path, Cmd::resolve(7, 1, 1)).expect(Status::BadOpcode);
         rig.run(path, Cmd::packet(7, 1, 1)).expect(Status::BadOpcode);
     }
+    drop(rig);
     // Flags of commands that are there are UNSUPPORTED.
     let mut rig = Rig::<B>::with(without(FEATURES::PROBE_COMMIT), &[Shape::default()]);
     rig.add(&esp(7, 1));
     rig.exec(Cmd::resolve(7, 1, 1)).ok();
     rig.exec(Cmd::packet(7, 1, 1)).expect(Status::Unsupported);
+    drop(rig);
     let mut rig = Rig::<B>::with(without(FEATURES::RECORD), &[Shape::default()]);
     let buffer = rig.buffer();
     rig.exec(Cmd::query_any(7, buffer.iova().0)).expect(Status::Unsupported);

@@ -55,13 +55,13 @@ fn restart<B: Backend>(rig: &mut Rig<B>, instance: u64, shape: Shape) {
 
 fn r20_reset_puts_every_register_back<B: Backend>() {
     for kind in KINDS {
-        let fresh = Rig::<B>::ready(Rig::<B>::small());
         let image = |rig: &Rig<B>| -> Vec<u32> {
             let cycles = Counters::CYCLES.address(0);
             let clock = [cycles, cycles + 4];
             let registers = (0..0x8_0000).step_by(4).filter(|at| !clock.contains(at));
             registers.map(|at| rig.link.read32(Bar::Registers, at)).collect()
         };
+        let fresh = image(&Rig::<B>::ready(Rig::<B>::small()));
         let mut rig = Rig::<B>::new();
         rig.open(Shape::of(3, 4).about_to_wrap());
         rig.set_global(Global::SCRATCH, 0x1234);
@@ -72,9 +72,9 @@ fn r20_reset_puts_every_register_back<B: Backend>() {
         // One pair in ERROR, so that causes, map and address are set too.
         rig.pairs[1].ring_at(rig.pairs[1].tail.wrapping_add(100));
         rig.pairs[1].await_state(QpState::Error);
-        assert_ne!(image(&rig), image(&fresh));
+        assert_ne!(image(&rig), fresh);
         reset(&rig, kind);
-        assert_eq!(image(&rig), image(&fresh), "{kind:?}");
+        assert_eq!(image(&rig), fresh, "{kind:?}");
     }
 }
 
@@ -150,6 +150,9 @@ fn r20_flr_also_resets_configuration_space<B: Backend>() {
 
 /// The kernel wrote the table and does not know of a SOFT_RESET; what was pending is gone either way.
 fn r20_only_a_function_level_reset_touches_the_msix_table<B: Backend>() {
+    if !B::SHOWS_MSIX {
+        return;
+    }
     for kind in KINDS {
         let mut rig = Rig::<B>::new();
         let entry = |rig: &Rig<B>, vector: u32| {

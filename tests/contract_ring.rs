@@ -166,6 +166,7 @@ fn r9_an_add_may_end_the_ring<B: Backend>() {
     // Slots 6 and 7, then 0 and 1, and all of a ring of two.
     rig.add(&esp(1, 1));
     rig.add(&esp(2, 1));
+    drop(rig);
     let mut rig = Rig::<B>::with(Rig::<B>::small(), &[Shape::of(1, 1)]);
     for index in 0..9 {
         rig.add(&esp(index, 1));

@@ -143,6 +143,7 @@ fn the_interrupt_has_one_owner<B: Backend>() {
     drop(wakeup);
     done(&manager.update(sa, hi(0, 2)).unwrap());
     assert!(manager.wakeup(0).is_some(), "it was given back");
+    drop(manager);
     let (polling, _) = open::<B>(small(), config());
     assert!(polling.wakeup(0).is_none(), "interrupts are off");
 }

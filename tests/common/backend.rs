@@ -16,6 +16,9 @@ pub trait Backend: 'static {
     type Link: Transport;
     /// Whether the bus tells the device of a write that it refuses. A real one does not (R46).
     const TELLS: bool = true;
+    /// Whether the driver writes the device's own MSI-X table. Behind the kernel's VFIO it is the kernel's, and
+    /// masks by eventfd: tests/vfio/interrupts.rs.
+    const SHOWS_MSIX: bool = true;
 
     /// A device fresh from power-on.
     fn plug(params: Params) -> Self::Link;

@@ -15,6 +15,7 @@ impl Backend for Vfio {
     const NAME: &'static str = "vfio";
     type Link = transport::Vfio;
     const TELLS: bool = false;
+    const SHOWS_MSIX: bool = false;
 
     fn plug(params: Params) -> Self::Link {
         let address = ask(&format!("plug {}", wire::params_text(&params)));
