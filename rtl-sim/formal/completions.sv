@@ -19,6 +19,7 @@ module completions_formal
   input logic          clk_i,
   input logic          clear_i,
   input logic          run_i,
+  input logic          fatal_i,
   input logic          bus_i,
   input logic [QueuePairs-1:0] ring_idle_i,
   input logic [QueuePairs-1:0] fail_i,          // a write of this pair is refused
@@ -69,7 +70,9 @@ module completions_formal
   logic ring_pop, skip_ready, direct_ready, verify_valid, verify_ready, entry_free, entry_take, busy;
   logic view_ready, done_pop, idle, beat_valid, begins, refused, exec_valid, row_valid;
   logic record_none, record_left, fixed, verify_done, rec_valid, rec_done_valid, rec_done_ready;
-  logic line_valid;
+  logic line_valid, next, cmd_busy;
+  sa_t next_index, cmd_index;
+  hint_t ring_hint;
   logic [1:0] record_pop;
   beat_t beat, verify_beat, begin_beat, row_beat;
   logic [VerifyW-1:0] entry;
@@ -83,19 +86,32 @@ module completions_formal
   logic [QueuePairs-1:0] drop_q;
   logic [QueuePairs-1:0][31:0] cq_tail_q;
 
+  // As esnic_sq_fetch finds it in the slot.
+  always_comb begin
+    ring_hint = '0;
+    ring_hint.add = ring_slot_i[7:0] == 8'(OPCODE_ADD);
+    ring_hint.second = ring_slot_i[7:0] == 8'(OPCODE_ADD_SECOND);
+    ring_hint.fence = ring_slot_i[7:0] == 8'(OPCODE_FENCE);
+    if (ring_slot_i[7:0] == 8'(OPCODE_UPDATE4) && ring_slot_i[31:16] == epoch_q &&
+        update4_fields(ring_slot_i)) begin
+      ring_hint.items = ring_slot_i[9:8] - 2'd1;
+    end
+  end
+
   esnic_sched #(
     .QueuePairs(QueuePairs), .SaCapacity(SaCapacity), .Pending(Pending), .Records(Records)
   ) u_sched (
-    .clk_i, .rst_ni, .clear_i, .run_i, .epoch_i(epoch_q), .straps_i(straps_q), .drop_i(drop_q),
+    .clk_i, .rst_ni, .clear_i, .run_i, .fatal_i, .epoch_i(epoch_q), .straps_i(straps_q), .drop_i(drop_q),
     .ring_idle_i, .starts_i('0),
-    .ring_valid_i, .ring_pop_o(ring_pop), .ring_slot_i, .ring_pair_i, .ring_odd_i, .ring_last_i,
+    .ring_valid_i, .ring_pop_o(ring_pop), .ring_slot_i, .ring_hint_i(ring_hint), .ring_pair_i, .ring_odd_i, .ring_last_i,
     .ring_at_tail_i, .ring_ext_i, .skip_valid_i, .skip_ready_o(skip_ready), .skip_pair_i,
     .skip_credits_i, .skip_ext_i, .step_o(step),
     .direct_valid_i, .direct_ready_o(direct_ready), .direct_pair_i, .direct_index_i,
     .direct_cookie_i, .direct_tagged_i, .direct_written_i, .direct_data_i,
     .verify_valid_i(verify_valid), .verify_beat_i(verify_beat), .verify_ready_o(verify_ready),
     .entry_free_i(entry_free), .entry_i(entry), .entry_take_o(entry_take), .row_o(take_row),
-    .probe_o(probe), .busy_i(busy), .view_valid_i, .view_index_i, .view_ready_o(view_ready),
+    .probe_o(probe), .busy_i(busy), .next_o(next), .next_index_o(next_index),
+    .cmd_index_o(cmd_index), .cmd_busy_i(cmd_busy), .view_valid_i, .view_index_i, .view_ready_o(view_ready),
     .pkt_valid_i, .pkt_index_i, .pkt_generation_i('0), .pkt_commit_i, .pkt_number_i('0),
     .done_pop_i(done_pop), .record_pop_i(record_pop), .idle_o(idle),
     .valid_o(beat_valid), .beat_o(beat),
@@ -114,8 +130,9 @@ module completions_formal
 
   esnic_verify u_verify (
     .clk_i, .rst_ni, .clear_i, .scrub_i(1'b0), .scrub_row_i('0),
-    .free_o(entry_free), .entry_o(entry), .take_i(entry_take), .take_index_i(beat.index),
-    .take_row_i(take_row), .probe_i(probe), .busy_o(busy), .empty_o(),
+    .free_o(entry_free), .entry_o(entry), .take_i(entry_take), .take_index_i(cmd_index),
+    .take_row_i(take_row), .probe_i(probe), .busy_o(busy), .empty_o(), .next_i(next), .next_index_i(next_index),
+    .next_busy_o(cmd_busy),
     .begin_i(begins), .refused_i(refused), .begin_beat_i(begin_beat), .begin_top_i(begin_top),
     .row_o(), .valid_o(verify_valid), .ready_i(verify_ready), .beat_o(verify_beat),
     .check_i(row_valid), .check_beat_i(row_beat), .check_ctl_i(row_ctl), .check_top_i(row_top),
@@ -270,6 +287,16 @@ module completions_formal
     return row.open.spi == add.spi && row.open.generation == add.generation &&
            row.open.esp == add.esp && row.open.outbound == add.outbound && row.open.esn == add.esn;
   endfunction
+  // Whether the slot of the beat, and that of the command at the issue, waits for a read-back.
+  logic beat_waits;
+  logic [VerifyEntries-1:0] same_cmd;
+  always_comb begin
+    beat_waits = 1'b0;
+    for (int unsigned i = 0; i < VerifyEntries; i++) begin
+      if (u_verify.waits[i] && u_verify.index_q[i] == beat.index) beat_waits = 1'b1;
+      same_cmd[i] = u_verify.index_q[i] == u_sched.cmd_q.index;
+    end
+  end
   // As esnic_check makes commands.
   function automatic logic checked(beat_t c);
     return (c.status == STATUS_OK || (c.kind == OpPlain && c.status <= STATUS_UNSUPPORTED) ||
@@ -288,13 +315,13 @@ module completions_formal
   always_ff @(posedge clk_i) begin
     if (rst_ni) begin
       if (u_sched.cmd_valid_q) begin
+        Compared: assert (((u_verify.same_q ^ same_cmd) & u_verify.waits) == '0);
         Checked: assert (checked(u_sched.cmd_q));
         if (u_sched.cmd_q.kind == OpAdd) Row: assert (same_row(u_sched.cmd_q, take_row));
       end
       if (beat_valid) begin
-        OneASlot: assert (!busy || back || beat.kind == OpPlain ||
-                          (beat.kind == OpPacket && !beat.commit));
-        Probed: assert (back || probe == beat.index);
+        // A packet moves nothing that is not live, and is not kept waiting.
+        OneASlot: assert (!beat_waits || back || beat.kind inside {OpPlain, OpPacket});
         Back: assert (verify_ready == back && (!back || (verify_valid && beat == verify_beat)));
         Place: assert (entry_take == owner && (!owner || (entry_free && beat.entry == entry)));
         LiveBitsApart: assert (beat.kind != OpDelete || !add_verify_q[1]);

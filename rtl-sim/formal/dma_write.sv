@@ -14,6 +14,7 @@ module dma_write_formal
   input line_t         line_data_i,
   input logic [63:0]   line_strb_i,
   input group_t        line_group_i,
+  input logic          undo_i,
   input logic          rec_valid_i,
   input logic [63:0]   rec_iova_i,
   input logic [1023:0] rec_data_i,
@@ -34,7 +35,7 @@ module dma_write_formal
 
   esnic_dma_write #(.Outstanding(4)) u_dma (
     .clk_i, .rst_ni, .clear_i, .bus_i, .line_valid_i, .line_ready_o(line_ready), .line_iova_i,
-    .line_data_i, .line_strb_i, .line_group_i, .answered_o(), .answered_bad_o(), .answered_iova_o(),
+    .line_data_i, .line_strb_i, .line_group_i, .answered_o(), .answered_bad_o(), .answered_iova_o(), .undo_i,
     .rec_valid_i, .rec_ready_o(rec_ready), .rec_iova_i, .rec_data_i, .rec_answered_o(), .rec_bad_o(),
     .m_axi_awid(awid), .m_axi_awaddr(awaddr), .m_axi_awlen(awlen), .m_axi_awvalid(awvalid),
     .m_axi_awready(awready_i), .m_axi_wdata(wdata), .m_axi_wstrb(wstrb), .m_axi_wlast(wlast),
@@ -42,6 +43,10 @@ module dma_write_formal
     .m_axi_bvalid(bvalid_i), .m_axi_bready(bready),
     .sent_o(sent), .sent_bytes_o(), .error_o(), .bad_id_o(), .bad_id_info_o(), .drained_o()
   );
+
+  // RUN ends long before a clear's answers are in, and Bus Master does not count without it: READY waits
+  // for `drained` (R20).
+  always_comb assume (!(bus_i && u_dma.draining_q));
 
   // ---- Held -----------------------------------------------------------------------------------------
 
@@ -103,6 +108,8 @@ module dma_write_formal
       if (beats_q == 2'd2) Second: assert (record_q && u_dma.second_q == second_q);
       Two: assert (u_dma.two_q == (beats_q == 2'd2));
       BReady: assert (bready);
+      Lines: assert (3'(u_dma.u_sent.wptr_q - u_dma.u_sent.rptr_q) ==
+                     (u_dma.draining_q ? 3'd0 : 3'(u_dma.lines_q)) && 32'(u_dma.lines_q) <= 4);
       Ordered: cover (wvalid && wlast && wready_i && awvalid && record_q);
       HeldInReset: cover (aw_held_q && w_held_q && clear_i && !bus_i);
       LineBehindRecord: cover (taken && line_ready && record_q);

@@ -39,6 +39,10 @@ module sq_fetch_formal
   logic rst_ni = 1'b0;
   always_ff @(posedge clk_i) rst_ni <= 1'b1;
 
+  // Constant while out of reset, and any.
+  logic [15:0] epoch_q;
+  always_ff @(posedge clk_i) epoch_q <= epoch_q;
+
   fetch_t sent;
   logic arvalid, rready, valid, odd, last, at_tail, ext;
   pair_t pair;
@@ -48,13 +52,13 @@ module sq_fetch_formal
   logic [7:0] arlen;
 
   esnic_sq_fetch #(.QueuePairs(QueuePairs), .InFlight(InFlight), .Tags(Tags)) u_fetch (
-    .clk_i, .rst_ni, .clear_i, .run_i, .scrub_i(1'b0), .scrub_row_i('0),
+    .clk_i, .rst_ni, .clear_i, .run_i, .epoch_i(epoch_q), .scrub_i(1'b0), .scrub_row_i('0),
     .can_fetch_i, .drop_i, .settled_i, .sq_log2_i, .credits_i, .fetch_head_i, .sq_tail_i,
     .sq_pair_o(), .sq_base_i, .bell_i, .bell_pair_i, .picked_o(), .sent_o(sent), .sent_bytes_o(),
     .m_axi_arid(arid), .m_axi_araddr(araddr), .m_axi_arlen(arlen), .m_axi_arvalid(arvalid),
     .m_axi_arready(arready_i), .m_axi_rid(rid_i), .m_axi_rdata(rdata_i), .m_axi_rresp(rresp_i),
     .m_axi_rlast(rlast_i), .m_axi_rvalid(rvalid_i), .m_axi_rready(rready),
-    .valid_o(valid), .pop_i(pop_i && valid), .slot_o(slot), .pair_o(pair), .odd_o(odd), .last_o(last),
+    .valid_o(valid), .pop_i(pop_i && valid), .slot_o(slot), .hint_o(), .pair_o(pair), .odd_o(odd), .last_o(last),
     .at_tail_o(at_tail), .ext_o(ext), .skip_valid_o(), .skip_pair_o(), .skip_failed_o(), .skip_iova_o(), .skip_credits_o(),
     .skip_ext_o(), .skip_ready_i, .waiting_o(), .drained_o(), .error_o(), .bad_tag_o(),
     .bad_tag_info_o()
@@ -81,7 +85,7 @@ module sq_fetch_formal
   assign go = sent.valid;
   always_ff @(posedge clk_i) begin
     for (int unsigned t = 0; t < Tags; t++) begin
-      if (!rst_ni || clear_i) due_q[t] <= '0;
+      if (!rst_ni) due_q[t] <= '0;
       else begin
         if (rvalid_i && 32'(rid_i) == t && due_q[t] != '0) due_q[t] <= due_q[t] - 4'd1;
         if (go && 32'(u_fetch.sent_q[1:0]) == t) due_q[t] <= sent.slots + 4'(sent.ext);
@@ -89,7 +93,7 @@ module sq_fetch_formal
     end
   end
   always_comb begin
-    if (rvalid_i && !u_fetch.draining_q) begin
+    if (rvalid_i) begin
       assume (32'(rid_i) < Tags && due_q[rid_i[1:0]] != '0 && rlast_i == (due_q[rid_i[1:0]] == 4'd1));
       // Not before the request was taken.
       assume (!arvalid || rid_i != arid);
@@ -144,16 +148,18 @@ module sq_fetch_formal
   logic [Tags-1:0] wrong;
   for (genvar t = 0; t < Tags; t++) begin : gen_wrong
     assign wrong[t] = (u_fetch.open_q[t] != (due_q[t] != '0)) ||
-        (u_fetch.open_q[t] && (!in_use[t] || u_fetch.done_q[t] ||
+        (u_fetch.open_q[t] && !u_fetch.draining_q && (!in_use[t] || u_fetch.done_q[t] ||
                                due_q[t] > slots[t] ||
                                4'(u_fetch.beat_q[t]) + due_q[t] != slots[t])) ||
-        (in_use[t] && (u_fetch.open_q[t] == u_fetch.done_q[t] || slots[t] == '0 || slots[t] > 4'd8));
+        (in_use[t] && (u_fetch.open_q[t] == u_fetch.done_q[t] || slots[t] == '0 || slots[t] > 4'd8 ||
+                       4'(u_fetch.u_base.mem[t][2:0]) + 4'd1 != slots[t]));
   end
 
   always_ff @(posedge clk_i) begin
     if (rst_ni) begin
       if (held_q) ArHeld: assert (arvalid && ar == ar_q);
       RReady: assert (rready);
+      NoScrub: assert (!u_fetch.scrub_q);
       if (arvalid) Length: assert (arlen < 8'd8 && 32'(arid) < Tags && araddr[5:0] == '0);
       if (go) begin
         IdFree: assert (!u_fetch.open_q[u_fetch.sent_q[1:0]] && reads < 3'(Tags));
@@ -161,7 +167,7 @@ module sq_fetch_formal
         Tail: assert (32'(sent.slots) + 32'(sent.ext) <=
                       sq_tail_i[sent.pair[0]] - fetch_head_i[sent.pair[0]]);
       end
-      if (u_fetch.draining_q) Drains: assert (reads == '0 && u_fetch.open_q == '0);
+      if (u_fetch.draining_q) Drains: assert (reads == '0 && u_fetch.open_q != '0);
       if (front_q) Front: assert (valid && offer == offer_q);
       if (more_q) SameRead: assert (valid && pair == offer_q[9:4]);
       if (valid && !last) MoreToCome: assert (reads != '0 && u_fetch.next_q != '0 && front_pair == pair);
@@ -172,7 +178,9 @@ module sq_fetch_formal
       if (reads == '0) NextFirst: assert (u_fetch.next_q == '0);
       else NextIn: assert (u_fetch.next_q < slots[u_fetch.done_ptr_q[1:0]] &&
                            (u_fetch.next_q == '0 || u_fetch.done_q[u_fetch.done_ptr_q[1:0]]));
-      RoomKnown: assert (!u_fetch.room_q || 32'(u_fetch.used_q) + 8 <= InFlight);
+      // A read that was sent a cycle ago is not in yet, and none is sent now.
+      RoomKnown: assert (!u_fetch.room_q || 32'(u_fetch.used_q) + 8 <= InFlight || u_fetch.go_q);
+      JustSent: assert (!(u_fetch.go_q && go));
       AllOut: cover (reads == 3'(Tags) && u_fetch.open_q == '1);
       NoRoom: cover (32'(u_fetch.used_q) == InFlight && reads != 3'(Tags));
       HeldInReset: cover (held_q && clear_i);
