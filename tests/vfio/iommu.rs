@@ -193,7 +193,8 @@ impl Transport for Astray {
         self.link.write32(bar, offset, value);
     }
     fn write64(&self, bar: Bar, offset: u64, value: u64) {
-        self.link.write64(bar, offset, value + self.is_it(bar, offset).unwrap_or(0));
+        let by = self.is_it(bar, offset).unwrap_or(0);
+        self.link.write64(bar, offset, value.wrapping_add(by));
     }
     fn store(&self, bar: Bar, offset: u64, quadwords: &[u64]) {
         self.link.store(bar, offset, quadwords);
