@@ -299,6 +299,7 @@ fn the_driver_suspects_a_refused_write_by_its_deadline() {
     canary.assert_alive();
     offset.store(0, Ordering::Relaxed);
     assert_eq!(manager.recover(Verify::All).unwrap().restored, 1);
+    drop(manager);
 
     // A ticket says what it looks like: an empty table this time, so that there is nothing to restore.
     let (manager, offset, canary) = driven_astray(QueuePair::CQ_BASE);
