@@ -18,6 +18,8 @@ const LIVE: usize = 697;
 pub struct Fate {
     /// The ADD whose entry it holds, or held before the DELETE.
     add: Option<(Add, u64)>,
+    /// It holds the entry of an ADD that was put together from leftovers of the stage buffer.
+    patched: bool,
     /// When that was deleted.
     deleted: Option<u64>,
     /// Cookie of what was last, and whether the host has seen its completion.
@@ -52,6 +54,9 @@ impl Lock {
         }
         let live = bits(&lookup.entry, LIVE, 1) != 0;
         let fate = self.fates.get(&lookup.index).copied().unwrap_or_default();
+        if fate.patched && fate.deleted.is_none() {
+            return;
+        }
         let complain = |what: &str| {
             let Lookup { cycle, index, .. } = lookup;
             let (live, settled) = (u8::from(live), fate.settled);
@@ -62,7 +67,7 @@ impl Lock {
             ));
         };
         let Some((add, added)) = fate.add else {
-            if live {
+            if live && !(fate.patched && !fate.settled) {
                 complain("no ADD wrote it");
             }
             return;
@@ -95,10 +100,11 @@ impl Lock {
         // From DRAINING on, lookups miss, whatever is read back (R32).
         let drained = ok || expected.status == Status::Verify as u8;
         let fate = self.fates.entry(sent.cmd.index()).or_default();
-        match Opcode::from_code(sent.cmd.opcode()) {
+        match Opcode::from_code(issued.opcode_byte) {
             Some(Opcode::Add) if ok => {
-                let add = Some((sent.cmd.as_record(), issued.cycle));
-                *fate = Fate { add, deleted: None, cookie: sent.cookie, settled: false };
+                let add = sent.whole.then(|| (sent.cmd.as_record(), issued.cycle));
+                let (patched, cookie) = (!sent.whole, sent.cookie);
+                *fate = Fate { add, patched, deleted: None, cookie, settled: false };
             }
             Some(Opcode::Delete) if drained => {
                 fate.deleted = Some(issued.cycle);

@@ -19,6 +19,9 @@ pub struct Sent {
     pub slots: u32,
     /// Value of the direct doorbell.
     pub entry: u64,
+    /// Everything that the device needs was stored, so that what it executes is `cmd` or nothing. Else
+    /// older leftovers of the stage buffer may make another command of it.
+    pub whole: bool,
     /// Stage buffer that is its own until it completes (R19).
     pub claimed: Option<u32>,
     /// Place for its record.

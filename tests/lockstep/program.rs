@@ -212,7 +212,17 @@ impl Lock {
             pair.tail = pair.tail.wrapping_add(1);
         }
         let slots = pair.tail.wrapping_sub(place);
-        let sent = Sent { cmd, direct: false, cookie, place, slots, entry: 0, claimed, record };
+        let sent = Sent {
+            cmd,
+            direct: false,
+            cookie,
+            place,
+            slots,
+            entry: 0,
+            whole: true,
+            claimed,
+            record,
+        };
         pair.ring.push_back(sent);
         self.note(n, sent);
     }
@@ -232,14 +242,15 @@ impl Lock {
             return true;
         }
         let (cmd, cookie) = self.stamp(cmd, false);
-        let bell = self.stage(&cmd);
+        let (bell, whole) = self.stage(&cmd);
         let named = if bell == index { cookie } else { cookie ^ self.random.u32(1..1 << 31) };
-        self.knock(n, cmd, bell, named, record);
+        self.knock(n, cmd, whole, bell, named, record);
         true
     }
 
-    /// Stores a command into its slot in some way; gives the slot that the doorbell is to name.
-    fn stage(&mut self, cmd: &Cmd) -> u32 {
+    /// Stores a command into its slot in some way; gives the slot that the doorbell is to name, and
+    /// whether nothing is missing.
+    fn stage(&mut self, cmd: &Cmd) -> (u32, bool) {
         let (index, must, dwords) = (cmd.index(), cmd.required(), cmd.dwords());
         let buffers = 1 << self.params.stage_log2;
         let all: Vec<usize> = (0..dwords.len()).collect();
@@ -256,9 +267,10 @@ impl Lock {
                 all.into_iter().filter(|k| Some(*k) != missing).collect()
             }
             1 => Vec::new(),
-            2..=9 => must,
+            2..=9 => must.clone(),
             _ => all,
         };
+        let whole = must.iter().all(|k| chosen.contains(k));
         match self.random.u8(..4) {
             // Whole lines, as far as they go.
             0 | 1 if chosen.len() == dwords.len() => {
@@ -279,11 +291,12 @@ impl Lock {
                 }
             }
         }
-        match self.random.u8(..64) {
+        let bell = match self.random.u8(..64) {
             // A doorbell that names another slot of the same buffer.
             0 if self.params.sa_capacity > buffers => (index + buffers) % self.params.sa_capacity,
             _ => index,
-        }
+        };
+        (bell, whole)
     }
 
     pub fn store_slot(&mut self, index: u32, at: u64, bytes: &[u8]) {
@@ -291,7 +304,15 @@ impl Lock {
     }
 
     /// Rings the direct doorbell of the RTL; the model's follows when its turn has come.
-    fn knock(&mut self, n: usize, cmd: Cmd, index: u32, cookie: u32, record: Option<usize>) {
+    fn knock(
+        &mut self,
+        n: usize,
+        cmd: Cmd,
+        whole: bool,
+        index: u32,
+        cookie: u32,
+        record: Option<usize>,
+    ) {
         let cookie = cookie & 0x7FFF_FFFF;
         let epoch = self.epoch;
         let pair = &mut self.pairs[n];
@@ -319,7 +340,8 @@ impl Lock {
             _ => self.rtl.write(Bar::Registers, at, &bytes),
         }
         let claimed = Some(cmd.index());
-        let sent = Sent { cmd, direct: true, cookie, place, slots: 0, entry, claimed, record };
+        let sent =
+            Sent { cmd, direct: true, cookie, place, slots: 0, entry, whole, claimed, record };
         self.pairs[n].direct.push_back(sent);
         self.note(n, sent);
     }
