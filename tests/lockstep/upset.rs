@@ -216,8 +216,11 @@ impl Lock {
         let short = bad.wrapping_sub(self.pairs[n].issued) as i32;
         self.check(short >= 0, || format!("R27: slot {bad:x} was executed, its read failed"));
         self.memory.refused[Side::Model as usize].push(at..at + 64);
-        let rung = self.pairs[n].rung;
-        self.ring(Side::Model, n, Doorbell::SQ_TAIL, rung);
+        // The first doorbell past the slot may have led to ERROR, which ignores those after it.
+        let (rung, told) = (self.pairs[n].rung, self.rtl_pair(n, QueuePair::SQ_TAIL));
+        let past = told.wrapping_sub(bad) as i32 > 0 && rung.wrapping_sub(told) as i32 >= 0;
+        self.check(past, || format!("SQ_TAIL {told:x}, rung up to {rung:x}, bad {bad:x}"));
+        self.ring(Side::Model, n, Doorbell::SQ_TAIL, told);
         self.model.step(&mut self.memory.port(Side::Model), 4);
         self.end_on_model(n);
         self.clear_cause();

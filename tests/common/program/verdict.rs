@@ -126,19 +126,20 @@ impl Judge {
         format!("before that on slot {index}:\n{}", lines.collect::<String>())
     }
 
+    /// A place where a program of this length must have been, and was not.
+    pub fn missing(&self) -> Option<(Path, Opcode, Status)> {
+        let mut ways = ENDS.iter().flat_map(|&(opcode, paths, ends)| {
+            paths.iter().flat_map(move |&path| ends.iter().map(move |&end| (path, opcode, end)))
+        });
+        let long = self.judged >= RICH;
+        ways.find(|way| long && !self.seen.contains(way))
+    }
+
     /// A program that misses what it is for proves nothing.
     pub fn assert_rich(&self, ops: usize) {
         assert!(self.judged >= ops, "{}: {} judged", self.told, self.judged);
-        if self.judged < RICH {
-            return;
-        }
-        for &(opcode, paths, ends) in ENDS {
-            for way in
-                paths.iter().flat_map(|&path| ends.iter().map(move |&end| (path, opcode, end)))
-            {
-                assert!(self.seen.contains(&way), "{}: never saw {way:?}", self.told);
-            }
-        }
+        let missing = self.missing();
+        assert!(missing.is_none(), "{}: never saw {missing:?}", self.told);
     }
 
     /// The whole table, and the slots in use once more.
