@@ -223,6 +223,34 @@ fn nothing_comes_back_after_close<B: Backend>() {
     manager.close().unwrap();
 }
 
+fn a_reset_that_the_host_refuses_is_made_from_within<B: Backend>() {
+    // Linux refuses one while it waits for the function to be given back, which is when its owner closes.
+    let (manager, link) = open::<B>(small(), config());
+    let global = |register| esnic_driver::regs::global(&link, register);
+    fill(&manager, 40);
+    let epoch = global(Global::INSTANCE);
+    link.refuse_resets(true);
+    let report = manager.recover(Verify::All).unwrap();
+    assert_eq!((report.restored, report.lost), (40, vec![]));
+    assert_eq!(manager.diff().unwrap(), []);
+    assert_ne!(global(Global::INSTANCE), epoch);
+    manager.close().unwrap();
+    let ready = u32::from(esnic_abi::DeviceState::Ready as u8);
+    assert_eq!((global(Global::STATUS), global(Global::INSTANCE)), (ready, 0));
+    drop(manager);
+    let manager = open_on::<B>(&link, config());
+    assert_eq!(manager.read_table().unwrap().len(), 0, "nothing of before is left");
+    fill(&manager, 1);
+}
+
+fn a_refused_reset_of_a_device_that_is_gone_is_no_success<B: Backend>() {
+    let (manager, link) = open::<B>(small(), config());
+    fill(&manager, 1);
+    link.refuse_resets(true);
+    misbehave!(B, link, |faults| faults.gone = true);
+    assert_eq!(manager.close(), Err(Error::Gone));
+}
+
 fn tickets_of_other_threads_settle_while_the_device_is_reset<B: Backend>() {
     let (manager, link) = open::<B>(small(), Config { queue_pairs: 2, ..config() });
     let all = fill(&manager, 16);
@@ -280,5 +308,7 @@ on_every_backend!(
     a_failed_restore_forgets_nothing,
     every_instance_begins_elsewhere,
     nothing_comes_back_after_close,
+    a_reset_that_the_host_refuses_is_made_from_within,
+    a_refused_reset_of_a_device_that_is_gone_is_no_success,
     tickets_of_other_threads_settle_while_the_device_is_reset,
 );

@@ -292,11 +292,22 @@ impl<T: Transport> Drop for Nic<T> {
     }
 }
 
-/// Bus mastering off, then reset, then READY (R20).
+/// Bus mastering off, then reset, then READY (R20). A host may have no reset to give, as Linux while it
+/// waits for the function to be given back: then the device resets itself, which leaves no less behind.
 pub(crate) fn reset<T: Transport>(t: &T, within: Duration) -> Result<(), Error> {
     t.set_bus_master(false)?;
-    t.reset()?;
-    await_state(t, DeviceState::Ready, within)
+    match t.reset() {
+        Ok(()) => await_state(t, DeviceState::Ready, within),
+        Err(Error::Gone) => Err(Error::Gone),
+        Err(refused) => {
+            regs::set_global(t, Global::CONTROL, global::CONTROL::SOFT_RESET.mask());
+            // What the host said tells more than a device that does not answer to that either.
+            await_state(t, DeviceState::Ready, within).map_err(|error| match error {
+                Error::Gone => Error::Gone,
+                _ => refused,
+            })
+        }
+    }
 }
 
 fn await_state<T: Transport>(t: &T, wanted: DeviceState, within: Duration) -> Result<(), Error> {

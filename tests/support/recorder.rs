@@ -33,6 +33,7 @@ struct Inner<T> {
     link: T,
     recording: AtomicBool,
     events: Mutex<Vec<Event>>,
+    refusing: AtomicBool,
     lying: AtomicBool,
     lies: Mutex<Vec<(u64, u32)>>,
 }
@@ -53,6 +54,7 @@ impl<T> Recorder<T> {
             link,
             recording: false.into(),
             events: Mutex::new(Vec::new()),
+            refusing: false.into(),
             lying: false.into(),
             lies: Mutex::new(Vec::new()),
         }))
@@ -73,6 +75,11 @@ impl<T> Recorder<T> {
     pub fn recorded(&self) -> Vec<Event> {
         self.0.recording.store(false, Ordering::SeqCst);
         std::mem::take(&mut self.events())
+    }
+
+    /// From now on the host gives no reset, or it does again.
+    pub fn refuse_resets(&self, refuse: bool) {
+        self.0.refusing.store(refuse, Ordering::SeqCst);
     }
 
     /// From now on the register at `offset` of BAR 0 reads `value`.
@@ -153,6 +160,10 @@ impl<T: Transport> Transport for Recorder<T> {
 
     fn reset(&self) -> Result<(), Error> {
         self.note(Event::Reset);
+        if self.0.refusing.load(Ordering::SeqCst) {
+            let what = "the host gives no reset".to_owned();
+            return Err(Error::Transport { name: self.name(), what });
+        }
         self.0.link.reset()
     }
 
