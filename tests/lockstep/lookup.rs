@@ -67,7 +67,7 @@ impl Lock {
             ));
         };
         let Some((add, added)) = fate.add else {
-            if live && !(fate.patched && !fate.settled) {
+            if live && (fate.settled || !fate.patched) {
                 complain("no ADD wrote it");
             }
             return;

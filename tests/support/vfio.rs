@@ -7,7 +7,7 @@ use core::ops::Range;
 use esnic_abi::Params;
 use esnic_driver::transport::{self, Transport};
 use esnic_guest::control::ask;
-use esnic_guest::wire;
+use esnic_guest::{lane, wire};
 use esnic_model::Faults;
 
 /// The function that has the wanted number of SA slots.
@@ -19,8 +19,7 @@ impl Backend for Vfio {
     const RUNS: bool = true;
 
     fn plug(params: Params) -> Self::Link {
-        let address = ask(&format!("plug {}", wire::params_text(&params)));
-        let address = address.expect("every bench can plug a device in");
+        let address = lane::plug(&params);
         transport::Vfio::open(address.parse().expect("an address"))
             .unwrap_or_else(|error| panic!("{address}: {error}"))
     }

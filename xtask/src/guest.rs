@@ -150,6 +150,7 @@ fn order(wanted: &Wanted<'_>) -> String {
     for (name, usual) in [("ESNIC_OPS", ops.to_string()), ("ESNIC_SEED", "1".to_owned())] {
         lines.push(format!("env {name}={}", std::env::var(name).unwrap_or(usual)));
     }
+    lines.push(format!("lanes {}", machine::LANES));
     lines.push(format!("patience {}", if wanted.device == "rtl" { 180 } else { 90 }));
     if wanted.shell {
         lines.push("shell".into());

@@ -3,7 +3,8 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `plug PARAMS` | the address where a device with these is now, fresh from power-on |
+//! | `where LANE CAPACITY` | the address of the function with so many SA slots that this lane has |
+//! | `plug ADDRESS PARAMS` | nothing; a device with these is there now, fresh from power-on |
 //! | `inject ADDRESS FAULT` | nothing; the device fails once |
 //! | `faults ADDRESS` | the knobs as they are |
 //! | `misbehave ADDRESS FAULTS` | nothing, or `no` if this kind of device has not such knobs |
@@ -44,14 +45,20 @@ pub(crate) fn attend(line: UnixStream, bench: &mut Bench) -> io::Result<()> {
 /// Nothing if this kind of device cannot do it.
 fn answer(bench: &mut Bench, untold: &mut Untold, request: &str) -> Result<Option<String>, String> {
     let (verb, rest) = request.split_once(' ').unwrap_or((request, ""));
-    let (address, rest) = match verb {
-        "plug" => {
-            let address = bench.plug(wire::params(rest)?)?;
-            untold.remove(address);
-            return Ok(Some(address.to_owned()));
+    let (address, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    match verb {
+        "where" => {
+            let lane = address.parse().map_err(|_| format!("`{address}` is no lane"))?;
+            let capacity = rest.parse().map_err(|_| format!("`{rest}` is no capacity"))?;
+            return Ok(Some(bench.of_lane(lane, capacity)?.to_owned()));
         }
-        _ => rest.split_once(' ').unwrap_or((rest, "")),
-    };
+        "plug" => {
+            bench.plug(address, wire::params(rest)?)?;
+            untold.remove(address);
+            return Ok(Some(String::new()));
+        }
+        _ => {}
+    }
     let served = &bench.at(address)?.served;
     match verb {
         "inject" => {

@@ -103,16 +103,22 @@ impl Bench {
         found.ok_or_else(|| format!("the bench has no function {address}"))
     }
 
-    /// Plugs a device in, fresh from power-on. Gives its address.
-    fn plug(&mut self, params: Params) -> Result<&str, String> {
-        let function = self.functions.iter().find(|one| one.capacity == params.sa_capacity);
-        let function = function.ok_or_else(|| {
-            format!("no function of the guest has a table of {} rows", params.sa_capacity)
-        })?;
+    /// The address of the function with so many SA slots that a lane has; lanes may share one.
+    fn of_lane(&self, lane: usize, capacity: u32) -> Result<&str, String> {
+        let all = self.functions.iter().filter(|one| one.capacity == capacity);
+        let all: Vec<&Function> = all.collect();
+        let of_lane = all.get(lane % all.len().max(1));
+        let of_lane = of_lane
+            .ok_or_else(|| format!("no function of the guest has a table of {capacity} rows"))?;
+        Ok(&of_lane.address)
+    }
+
+    /// Plugs a device in, fresh from power-on.
+    fn plug(&self, address: &str, params: Params) -> Result<(), String> {
         let device = Plugged::new(self.kind, params)?;
-        match function.served.replace(device) {
-            Ok(_old) => Ok(&function.address),
-            Err(_) => Err(format!("{} has a BAR of another length", function.address)),
+        match self.at(address)?.served.replace(device) {
+            Ok(_old) => Ok(()),
+            Err(_) => Err(format!("{address} has a BAR of another length")),
         }
     }
 }

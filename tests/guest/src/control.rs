@@ -36,15 +36,23 @@ pub fn ask(request: &str) -> Option<String> {
 
 fn open() -> io::Result<File> {
     let file = File::options().read(true).write(true).open(PORT)?;
-    // Another process that still has it would take half of the answers.
     flock(&file, FlockOperation::LockExclusive)?;
     let mut mode = tcgetattr(&file)?;
     mode.make_raw();
     tcsetattr(&file, OptionalActions::Flush, &mode)?;
+    flock(&file, FlockOperation::Unlock)?;
     Ok(file)
 }
 
+/// Other processes ask too: whoever has the lock has the line.
 fn exchange(line: &mut File, request: &str) -> io::Result<String> {
+    flock(&*line, FlockOperation::LockExclusive)?;
+    let answer = alone(line, request);
+    flock(&*line, FlockOperation::Unlock)?;
+    answer
+}
+
+fn alone(line: &mut File, request: &str) -> io::Result<String> {
     line.write_all(format!("{request}\n").as_bytes())?;
     let mut answer = Vec::new();
     let mut part = [0; 512];

@@ -12,6 +12,8 @@ pub(crate) struct Order {
     pub(crate) wanted: Vec<String>,
     /// For the environment of tests.
     pub(crate) environment: Vec<(String, String)>,
+    /// How many tests run at once.
+    pub(crate) lanes: usize,
     /// How long one test may take.
     pub(crate) patience: Duration,
     /// A prompt instead of tests.
@@ -26,7 +28,7 @@ impl Order {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let mut order = Self { patience: Duration::from_secs(60), ..Self::default() };
+        let mut order = Self { lanes: 1, patience: Duration::from_secs(60), ..Self::default() };
         for line in text.lines() {
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
             match word {
@@ -35,6 +37,9 @@ impl Order {
                 "env" => {
                     let (name, value) = rest.split_once('=').ok_or("env without `=`")?;
                     order.environment.push((name.to_owned(), value.to_owned()));
+                }
+                "lanes" => {
+                    order.lanes = rest.parse().map_err(|_| format!("lanes {rest}"))?;
                 }
                 "patience" => {
                     let seconds = rest.parse().map_err(|_| format!("patience {rest}"))?;

@@ -4,12 +4,15 @@
 
 use crate::order::Order;
 use crate::report::{self, Kernel, note, say};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
+use esnic_guest::lane::LANE;
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpgid};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Where the host put them.
@@ -18,27 +21,63 @@ const PROGRAMS: &str = "/tests";
 /// Most bytes of a failed test's output that are passed on: its end, where the reason is.
 const MOST_OUTPUT: usize = 64 << 10;
 
-/// Runs what is asked for, in the order of names.
+/// Programs whose tests have the machine to themselves: they watch the kernel's log, count interrupts
+/// and give functions away.
+const ALONE: &str = "vfio_";
+
+/// A test to run.
+struct Test {
+    program: String,
+    path: PathBuf,
+    name: String,
+}
+
+/// Runs what is asked for: in the order of names, several at once, and then those that want to be alone.
 pub(crate) fn run_all(order: &Order, kernel: &mut Kernel) -> Result<(), String> {
     let programs = std::fs::read_dir(PROGRAMS).map_err(|error| format!("{PROGRAMS}: {error}"))?;
     let mut programs: Vec<_> = programs.flatten().map(|file| file.path()).collect();
     programs.sort();
+    let (mut shared, mut alone) = (VecDeque::new(), VecDeque::new());
     for path in programs {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let program = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let ignored = list(&path, &["--ignored"])?;
         let tests = list(&path, &[])?;
-        let wanted: Vec<_> = tests.iter().filter(|test| order.wants(&name, test)).collect();
-        say!("list", "{name} {}", wanted.len());
-        for test in wanted {
-            if ignored.contains(test) {
-                say!("skip", "{name} {test}");
-                continue;
+        let wanted: Vec<_> = tests.into_iter().filter(|test| order.wants(&program, test)).collect();
+        say!("list", "{program} {}", wanted.len());
+        let queue = if program.starts_with(ALONE) { &mut alone } else { &mut shared };
+        for name in wanted {
+            if ignored.contains(&name) {
+                say!("skip", "{program} {name}");
+            } else {
+                queue.push_back(Test { program: program.clone(), path: path.clone(), name });
             }
-            one(order, &path, &name, test);
-            kernel.pass_on();
         }
     }
+    let told = Mutex::new(kernel);
+    run_lanes(order, order.lanes, shared, &told);
+    run_lanes(order, 1, alone, &told);
     Ok(())
+}
+
+/// Runs these tests, so many at once.
+fn run_lanes(order: &Order, lanes: usize, tests: VecDeque<Test>, told: &Mutex<&mut Kernel>) {
+    let tests = Mutex::new(tests);
+    std::thread::scope(|scope| {
+        for lane in 0..lanes {
+            let tests = &tests;
+            scope.spawn(move || {
+                loop {
+                    let next = lock(tests).pop_front();
+                    let Some(test) = next else { break };
+                    one(order, lane, &test, told);
+                }
+            });
+        }
+    });
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The tests that a program has.
@@ -53,24 +92,34 @@ fn list(path: &Path, more: &[&str]) -> Result<Vec<String>, String> {
 }
 
 /// Runs one test and tells what came of it.
-fn one(order: &Order, path: &Path, program: &str, test: &str) {
-    say!("run", "{program} {test}");
+fn one(order: &Order, lane: usize, test: &Test, told: &Mutex<&mut Kernel>) {
+    let Test { program, name, path } = test;
+    say!("run", "{program} {name}");
     let start = Instant::now();
-    let outcome = attempt(order, path, test, start + order.patience);
+    let outcome = attempt(order, lane, path, name, start + order.patience);
     let millis = start.elapsed().as_millis();
+    // What belongs to one test stays together.
+    let mut kernel = lock(told);
     match outcome {
-        Ok(()) => say!("pass", "{program} {test} {millis}"),
+        Ok(()) => say!("pass", "{program} {name} {millis}"),
         Err(output) => {
-            say!("fail", "{program} {test} {millis}");
+            say!("fail", "{program} {name} {millis}");
             report::lines("out", &output);
         }
     }
+    kernel.pass_on();
 }
 
 /// Nothing if the test ran and passed; else what it had to say.
-fn attempt(order: &Order, path: &Path, test: &str, deadline: Instant) -> Result<(), String> {
+fn attempt(
+    order: &Order,
+    lane: usize,
+    path: &Path,
+    test: &str,
+    deadline: Instant,
+) -> Result<(), String> {
     // A file rather than a pipe: nobody has to read while the test runs, and nothing of it is lost.
-    let log = "/tmp/output";
+    let log = &format!("/tmp/output-{lane}");
     let mut output = File::options()
         .read(true)
         .write(true)
@@ -83,6 +132,7 @@ fn attempt(order: &Order, path: &Path, test: &str, deadline: Instant) -> Result<
         .args(["--exact", test, "--test-threads", "1"])
         .envs(order.environment.iter().map(|(name, value)| (name, value)))
         .env("RUST_BACKTRACE", "1")
+        .env(LANE, lane.to_string())
         .stdin(Stdio::null())
         .stdout(other()?)
         .stderr(other()?)
@@ -136,6 +186,6 @@ fn end_group(child: &Child) {
     {
         // Usually nobody is left.
         let _ = kill_process_group(group, Signal::KILL);
+        while let Ok(Some(_)) = waitpgid(group, WaitOptions::NOHANG) {}
     }
-    while let Ok(Some(_)) = waitpid(None, WaitOptions::NOHANG) {}
 }

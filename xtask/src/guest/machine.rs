@@ -6,9 +6,15 @@ use super::qemu::Qemu;
 use std::path::Path;
 use std::process::Command;
 
+/// Tests that run at once. A reset of a function takes the kernel 100 ms, in which another test gets on.
+pub(super) const LANES: usize = 4;
+
 /// SA capacities of the functions. A function's length of BAR 2 is fixed when the machine starts, and
-/// it tells the capacity; so there is one function for each that the tests ask for.
-const CAPACITIES: &[u32] = &[2, 32, 64, 4096, 1 << 20];
+/// it tells the capacity; so there is one function for each that the tests ask for, in each lane.
+const CAPACITIES: &[u32] = &[2, 32, 64, 4096];
+
+/// The capacity of the function that all lanes share, since few tests need it.
+const LARGEST: u32 = 1 << 20;
 
 /// MSI-X vectors of each function: as many as the largest device has that is plugged in there.
 const VECTORS: u16 = 65;
@@ -32,13 +38,14 @@ impl Function {
 
 /// Each function behind a root port of its own, so that it is alone in its IOMMU group.
 pub(super) fn functions() -> Vec<Function> {
-    let function = |(n, &capacity): (usize, &u32)| Function {
+    let of_lanes = (0..LANES).flat_map(|_| CAPACITIES.iter().copied());
+    let function = |(n, capacity): (usize, u32)| Function {
         capacity,
         // Firmware numbers buses in the order of the ports.
         address: format!("0000:{:02x}:00.0", n + 1),
         socket: format!("f{n}.sock"),
     };
-    CAPACITIES.iter().enumerate().map(function).collect()
+    of_lanes.chain([LARGEST]).enumerate().map(function).collect()
 }
 
 /// QEMU's command line, to be run in the directory of the run.

@@ -15,7 +15,7 @@ pub(super) struct Report {
     passed: usize,
     failed: Vec<(String, Vec<String>)>,
     skipped: usize,
-    running: Option<String>,
+    running: Vec<String>,
     last_failed: bool,
     ended: bool,
     noted: Vec<String>,
@@ -33,17 +33,17 @@ impl Report {
                 let count = text.rsplit(' ').next().and_then(|n| n.parse::<usize>().ok());
                 self.expected += count.unwrap_or(0);
             }
-            "run" => self.running = Some(text.to_owned()),
+            "run" => self.running.push(text.to_owned()),
             "pass" => {
                 let (test, seconds) = timed(text);
-                self.running = None;
+                self.running.retain(|running| running != test);
                 self.last_failed = false;
                 self.passed += 1;
                 return Some(format!("ok     {seconds:>7.2} s  {test}"));
             }
             "fail" => {
                 let (test, seconds) = timed(text);
-                self.running = None;
+                self.running.retain(|running| running != test);
                 self.last_failed = true;
                 self.failed.push((test.to_owned(), Vec::new()));
                 return Some(format!("FAILED {seconds:>7.2} s  {test}"));
@@ -80,7 +80,7 @@ impl Report {
 
     /// Prints what failed and the sum. `broken`: why the guest did not come to its end.
     pub(super) fn finish(mut self, broken: Option<String>, time: Duration) -> Outcome {
-        if let Some(test) = self.running.take() {
+        for test in std::mem::take(&mut self.running) {
             self.failed.push((test, vec!["the guest ended in the middle of it".to_owned()]));
         }
         for (test, output) in &self.failed {
