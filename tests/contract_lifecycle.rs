@@ -7,7 +7,7 @@ mod common;
 use common::cmd::esp;
 use common::{
     Backend, Bar, Cmd, Counters, Fault, Global, Params, Path, QpState, QueuePair, Rig, Shape,
-    SlotState, Status, Transport, regs,
+    SlotState, Status, Transport, regs, thin,
 };
 use esnic_abi::DeviceState;
 use esnic_abi::regs::global;
@@ -43,9 +43,10 @@ fn r20_scrub_counts_down_and_shows_nothing_until_ready<B: Backend>() {
         state == DeviceState::Ready
     });
     assert_eq!(rig.global(Global::SCRUB_LEFT), 0);
-    assert!(rig.table().iter().enumerate().all(|(i, row)| {
+    assert!(thin(0..capacity).all(|index| {
         // Nothing of the last life, not even a generation.
-        row.index.get() == i as u32 && row.generation.get() == 0 && row.state == 0
+        let row = rig.view(index);
+        row.index.get() == index && row.generation.get() == 0 && row.state == 0
     }));
 
     rig.link.reset().expect("a reset");

@@ -33,24 +33,29 @@ fn r21_an_add_needs_a_newer_generation<B: Backend>() {
     let newer = [1, 2, 0x7FFF_FFFF];
     let older = [0, !0, 0x8000_0000, 0x8000_0001, 0xFFFF_0000];
     for held in [1u32, 2, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF] {
+        // Each on a slot of its own.
+        let mut rig = Rig::<B>::new();
+        let mut slots = 0..rig.params.sa_capacity;
+        let mut deleted = |rig: &mut Rig<B>| {
+            let index = slots.next().expect("room in the table");
+            rig.add(&esp(index, held));
+            rig.exec(Cmd::delete(index, held)).ok();
+            index
+        };
         for (path, ahead) in Path::BOTH.into_iter().flat_map(|p| older.map(|ahead| (p, ahead))) {
             let generation = held.wrapping_add(ahead);
             if generation == 0 {
                 continue;
             }
-            let mut rig = Rig::<B>::new();
-            rig.add(&esp(7, held));
-            rig.exec(Cmd::delete(7, held)).ok();
-            let done = rig.run(path, esp(7, generation)).expect(Status::OldGeneration);
+            let index = deleted(&mut rig);
+            let done = rig.run(path, esp(index, generation)).expect(Status::OldGeneration);
             assert_eq!(done.result, u64::from(held), "{generation:x} after {held:x}");
         }
         for ahead in newer {
             let generation = held.wrapping_add(ahead);
-            let mut rig = Rig::<B>::new();
-            rig.add(&esp(7, held));
-            rig.exec(Cmd::delete(7, held)).ok();
+            let index = deleted(&mut rig);
             if generation != 0 {
-                rig.exec(esp(7, generation)).ok();
+                rig.exec(esp(index, generation)).ok();
             }
         }
     }

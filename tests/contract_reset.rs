@@ -7,7 +7,7 @@ mod common;
 use common::cmd::esp;
 use common::{
     Backend, Bar, Cmd, Counters, Doorbell, Global, MsixPba, MsixTable, Path, QpState, QueuePair,
-    Rig, Shape, Split, Status, Transport, regs,
+    Rig, Shape, Split, Status, Transport, regs, thin,
 };
 use esnic_abi::DeviceState;
 
@@ -81,7 +81,7 @@ fn r20_reset_puts_every_register_back<B: Backend>() {
 fn r20_reset_ends_dma_and_drops_what_was_under_way<B: Backend>() {
     for kind in KINDS {
         // From "told" to "almost done", one more poll of the device each time.
-        for cycles in 0..24 {
+        for cycles in thin(0..24) {
             let mut rig = Rig::<B>::new();
             for _ in 0..16 {
                 let nop = rig.stamp(Cmd::nop());

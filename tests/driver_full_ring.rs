@@ -34,7 +34,7 @@ fn a_full_ring_refuses_and_loses_nothing<B: Backend>() {
         let (sa, ticket) = manager.add(&esp(1)).unwrap();
         done(&ticket);
         drop(ticket);
-        for round in 1..200 {
+        for round in 1..=rounds(200) {
             let mut tickets = Vec::new();
             misbehave!(B, link, |faults| faults.stuck = Stuck::UntilReset);
             let refused = loop {

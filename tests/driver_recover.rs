@@ -17,7 +17,7 @@ fn fill<T: Transport>(manager: &SaManager<T>, count: u32) -> Vec<SaHandle> {
 }
 
 fn a_restore_keeps_handles_and_newest_tops<B: Backend>() {
-    for live in [1, 64, 4096] {
+    for live in [1, 64, rounds(4096)] {
         let params = Params { sa_capacity: 4096, ..small() };
         let (manager, _) = open::<B>(params, config());
         let all = fill(&manager, live);
@@ -199,7 +199,7 @@ fn every_instance_begins_elsewhere<B: Backend>() {
         (epoch, start)
     };
     let mut last = instance();
-    for round in 0..20 {
+    for round in 0..rounds(60) / 3 {
         if round % 3 == 1 {
             misbehave!(B, link, |faults| faults.gone = true);
             assert_eq!(manager.recover(Verify::Sample), Err(Error::Gone));
@@ -280,7 +280,7 @@ fn tickets_of_other_threads_settle_while_the_device_is_reset<B: Backend>() {
                 }
             });
         }
-        for _ in 0..50 {
+        for _ in 0..rounds(50) {
             let report = manager.recover(Verify::All).unwrap();
             assert_eq!((report.restored, report.differences), (16, vec![]));
             let until = settled.load(Ordering::Relaxed) + 20;

@@ -181,8 +181,8 @@ fn nothing_leaks_in_many_lives<B: Backend>() {
     // 100,000 lives of SAs and bundles in a table of 64.
     let (manager, _) = open::<B>(small(), config());
     let room = manager.room();
-    for round in 0..1000 {
-        manager.set_path_policy(PATHS[round % 2]);
+    for round in 0..rounds(1000) {
+        manager.set_path_policy(PATHS[round as usize % 2]);
         let mut live = Vec::new();
         for n in 0..50 {
             live.push(add(&manager, &esp(n)));

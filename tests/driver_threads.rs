@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use support::*;
 
 const THREADS: u32 = 8;
-const ROUNDS: u32 = 2_000;
+const ROUNDS: u32 = rounds(2_000);
 
 /// Runs `f` in eight threads; ends the process if they do not come back, as a deadlock would.
 fn in_threads(seed: u64, f: impl Fn(u32, &mut fastrand::Rng) + Sync) {

@@ -16,6 +16,8 @@ pub mod program;
 pub mod rig;
 #[cfg(not(esnic_guest))]
 pub mod rtl;
+#[path = "../support/thin.rs"]
+pub mod thin;
 #[cfg(esnic_guest)]
 pub mod vfio;
 #[cfg(not(esnic_guest))]
@@ -37,6 +39,7 @@ pub use pair::{Done, PATIENCE, Pair, Path, Shape, Split};
 pub use rig::Rig;
 #[cfg(not(esnic_guest))]
 pub use rtl::Rtl;
+pub use thin::{rounds, thin};
 #[cfg(esnic_guest)]
 pub use vfio::Vfio;
 #[cfg(not(esnic_guest))]

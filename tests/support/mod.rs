@@ -16,6 +16,7 @@ pub mod recorder;
 #[cfg(not(esnic_guest))]
 pub mod rtl;
 pub mod sas;
+pub mod thin;
 #[cfg(esnic_guest)]
 pub mod vfio;
 #[cfg(not(esnic_guest))]
@@ -40,6 +41,7 @@ pub use sas::{ah, done, esp, hi, keys, outcome, settled, top_of, update};
 pub use std::sync::Arc;
 pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 pub use std::time::{Duration, Instant};
+pub use thin::{rounds, thin};
 #[cfg(esnic_guest)]
 pub use vfio::Vfio;
 #[cfg(not(esnic_guest))]

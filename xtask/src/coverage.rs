@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `cargo xtask rtl-coverage`: which lines of the RTL do lock-step and the contract tests run?
+//! `cargo xtask rtl-coverage`: which lines of the RTL do lock-step, the contract tests and the RTL's own run?
 //!
 //! At least 95 of a hundred have to run, and each that does not has its explanation in
 //! `rtl-sim/coverage.txt`. Bits that move are counted too, and only reported.
@@ -7,7 +7,7 @@
 mod points;
 
 use crate::process::{root, target};
-use crate::rtl::{LOCKSTEP, PATIENCE, Program, Verdict, build_library, link_programs};
+use crate::rtl::{LOCKSTEP, PATIENCE, PROGRAMS, Program, Verdict, build_library, link_programs};
 use crate::{Failure, Outcome};
 use points::FileCover;
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,7 +48,7 @@ fn measure() -> Result<BTreeMap<String, FileCover>, Failure> {
     }
     fs::create_dir_all(&counts).map_err(work)?;
     let tests = target().join("rtl-mutants").join("tests");
-    let programs = link_programs(&["lockstep", "contract_*"], &tests, &[])?;
+    let programs = link_programs(PROGRAMS, &tests, &[])?;
     let rtl = root().join("rtl-sim/rtl");
     let library = build_library(&rtl, &home.join("target"), &[("ESNIC_RTL_COVERAGE", "1")])?;
 
@@ -58,10 +58,10 @@ fn measure() -> Result<BTreeMap<String, FileCover>, Failure> {
         let filters: Vec<Vec<&str>> = if program.name == "lockstep" {
             LOCKSTEP.iter().map(|test| vec![*test, "--exact"]).collect()
         } else {
-            vec![vec!["rtl::"]]
+            vec![program.on_rtl().to_vec()]
         };
         for filter in filters {
-            println!("rtl-coverage: {} {}", program.name, filter[0]);
+            println!("rtl-coverage: {} {}", program.name, filter.first().unwrap_or(&""));
             let patience = PATIENCE * SLOWER;
             match program.run(&filter, &library, &home, &extra, patience)? {
                 Verdict::Passed => {}
@@ -69,7 +69,7 @@ fn measure() -> Result<BTreeMap<String, FileCover>, Failure> {
                     excuse(program, &failed, &library, &home, patience)?;
                 }
                 Verdict::Hung => {
-                    return Err(Failure::Work(format!("{} {} hangs", program.name, filter[0])));
+                    return Err(Failure::Work(format!("{} {filter:?} hangs", program.name)));
                 }
             }
         }

@@ -3,12 +3,12 @@
 //!
 //! The tests are linked once, against a shared library. For each mutant only that library is built
 //! anew: from a copy of the RTL with one line changed. Lock-step goes first, since it catches most
-//! within seconds; what it lets through meets the contract tests. Nobody catches it: a failure.
+//! within seconds; what it lets through meets the contract tests and the RTL's own. Nobody catches it: a failure.
 
 mod list;
 
 use crate::process::target;
-use crate::rtl::{LOCKSTEP, PATIENCE, Program, Verdict, build_library, link_programs};
+use crate::rtl::{LOCKSTEP, PATIENCE, PROGRAMS, Program, Verdict, build_library, link_programs};
 use crate::{Failure, Outcome};
 use list::Mutant;
 use std::path::Path;
@@ -119,7 +119,7 @@ fn choose(mutants: Vec<Mutant>, wanted: &Wanted) -> Result<Vec<Mutant>, Failure>
 
 /// Links the tests, and runs them on the RTL as it is: what fails there catches nothing.
 fn prepare(home: &Path) -> Result<Tests, Failure> {
-    let mut programs = link_programs(&["lockstep", "contract_*"], &home.join("tests"), &[])?;
+    let mut programs = link_programs(PROGRAMS, &home.join("tests"), &[])?;
     let at = programs.iter().position(|program| program.name == "lockstep");
     let at = at.ok_or_else(|| Failure::Work("there is no test program `lockstep`".into()))?;
     let lockstep = programs.remove(at);
@@ -134,7 +134,7 @@ fn prepare(home: &Path) -> Result<Tests, Failure> {
         )));
     }
     for program in &tests.contract {
-        let verdict = program.run(&["rtl::"], &library, &right, &[], PATIENCE)?;
+        let verdict = program.run(program.on_rtl(), &library, &right, &[], PATIENCE)?;
         let failed = match verdict {
             Verdict::Passed => Vec::new(),
             Verdict::Failed(failed) => failed,
@@ -200,7 +200,7 @@ fn in_contract(tests: &Tests, library: &Path, home: &Path) -> Result<Option<Stri
             .filter(|(of, _)| *of == program.name)
             .flat_map(|(_, test)| ["--skip", test])
             .collect();
-        let filter = [&["rtl::"], skipped.as_slice()].concat();
+        let filter = [program.on_rtl(), skipped.as_slice()].concat();
         match program.run(&filter, library, home, &[], PATIENCE)? {
             Verdict::Passed => {}
             Verdict::Failed(failed) => {

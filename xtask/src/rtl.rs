@@ -25,6 +25,10 @@ pub(crate) const LOCKSTEP: &[&str] = &[
     "missing_abilities",
 ];
 
+/// Test programs for any build of the RTL: lock-step, the contract, and the RTL's own.
+pub(crate) const PROGRAMS: &[&str] =
+    &["lockstep", "contract_*", "rtl_answers", "rtl_credits", "rtl_packets", "rtl_rows"];
+
 /// Longest run of one test program.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -126,6 +130,11 @@ pub(crate) fn build_library(
 }
 
 impl Program {
+    /// Which of its tests drive the RTL: all, or those on the backend of that name.
+    pub(crate) fn on_rtl(&self) -> &'static [&'static str] {
+        if self.name.starts_with("rtl_") { &[] } else { &["rtl::"] }
+    }
+
     /// Runs the tests whose names contain `filter` (or are it, with `exact`), on the library in
     /// `library`. What they say goes to a file in `home`.
     pub(crate) fn run(
