@@ -7,14 +7,17 @@
 #[path = "served/link.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod link;
+#[path = "support/small.rs"]
+#[allow(unreachable_pub)]
+mod small;
 #[path = "served/storm.rs"]
 #[allow(unreachable_pub)]
 mod storm;
 
-use esnic_abi::Params;
 use esnic_driver::transport::VfioUser;
 use esnic_driver::{Config, KeyMemory, SaManager};
 use link::serve_alone;
+use small::small;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use storm::{Count, Storm};
@@ -43,22 +46,10 @@ fn held() -> Held {
     }
 }
 
-fn params() -> Params {
-    let usual = Params::default();
-    Params {
-        sa_capacity: 64,
-        queue_pairs: 4,
-        ring_log2: 10,
-        direct_log2: 4,
-        stage_log2: 4,
-        ..usual
-    }
-}
-
 #[test]
 fn a_million_random_messages_do_no_harm() {
     let (seed, ops) = (number("ESNIC_SEED", 0x5EED), number("ESNIC_OPS", 1_000_000));
-    let served = serve_alone(esnic_model::Model::new(params()).unwrap(), &params());
+    let served = serve_alone(esnic_model::Model::new(small()).unwrap(), &small());
     let mut storm = Storm::new(seed, served.path());
     // What allocates once has allocated.
     storm.blow(ops / 50);

@@ -16,6 +16,8 @@ pub mod program;
 pub mod rig;
 #[cfg(not(esnic_guest))]
 pub mod rtl;
+#[path = "../support/small.rs"]
+pub mod small;
 #[path = "../support/thin.rs"]
 pub mod thin;
 #[cfg(esnic_guest)]
@@ -39,6 +41,7 @@ pub use pair::{Done, PATIENCE, Pair, Path, Shape, Split};
 pub use rig::Rig;
 #[cfg(not(esnic_guest))]
 pub use rtl::Rtl;
+pub use small::small;
 pub use thin::{rounds, thin};
 #[cfg(esnic_guest)]
 pub use vfio::Vfio;

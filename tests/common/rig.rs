@@ -4,6 +4,7 @@
 use super::backend::{Backend, Fault, Took};
 use super::cmd::{Cmd, digest_of, esp, esp_at, live_view};
 use super::pair::{Done, PATIENCE, Pair, Path, Shape, Split};
+use super::small::small;
 use esnic_abi::regs::{Counters, Global, global};
 use esnic_abi::{
     ABI_HASH, Add, Bar, DEVICE_ID, DeviceState, LiveView, Params, QueryRecord, SlotState,
@@ -93,16 +94,9 @@ impl<B: Backend> Rig<B> {
         Self::with(Self::small(), &[Shape::default()])
     }
 
-    /// The build that most tests use: small, so that whole tables can be looked at.
+    /// The build that most tests use.
     pub fn small() -> Params {
-        Params {
-            sa_capacity: 64,
-            queue_pairs: 4,
-            ring_log2: 10,
-            direct_log2: 4,
-            stage_log2: 4,
-            ..Params::default()
-        }
+        small()
     }
 
     pub fn global(&self, register: Global) -> u32 {

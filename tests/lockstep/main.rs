@@ -26,6 +26,7 @@ mod upset;
 use common::pair::Path;
 use common::program::setting;
 use common::program::verdict::{ENDS, RICH};
+use common::small;
 use esnic_abi::regs::Counters;
 use esnic_abi::regs::global::FEATURES;
 use esnic_abi::{Opcode, Params, Status};
@@ -70,17 +71,6 @@ struct Plan {
     generation: u32,
     /// Of a thousand deeds, how many are stops, errors and resets.
     upsets: u16,
-}
-
-fn small() -> Params {
-    Params {
-        sa_capacity: 64,
-        queue_pairs: 4,
-        ring_log2: 10,
-        direct_log2: 4,
-        stage_log2: 4,
-        ..Params::default()
-    }
 }
 
 /// The mood of the n-th life.

@@ -61,18 +61,6 @@ pub type Link<B> = Recorder<<B as Backend>::Link>;
 /// The manager of every test.
 pub type Manager<B> = SaManager<Link<B>>;
 
-/// A build that is small enough to look at whole tables.
-pub fn small() -> Params {
-    Params {
-        sa_capacity: 64,
-        queue_pairs: 4,
-        ring_log2: 10,
-        direct_log2: 4,
-        stage_log2: 4,
-        ..Params::default()
-    }
-}
-
 /// Deadlines that a test of a broken device can wait for; keys need not be locked.
 pub fn config() -> Config {
     Config {

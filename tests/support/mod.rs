@@ -16,13 +16,14 @@ pub mod recorder;
 #[cfg(not(esnic_guest))]
 pub mod rtl;
 pub mod sas;
+pub mod small;
 pub mod thin;
 #[cfg(esnic_guest)]
 pub mod vfio;
 #[cfg(not(esnic_guest))]
 pub mod vfio_user;
 
-pub use backend::{Backend, Link, Manager, config, open, open_on, small};
+pub use backend::{Backend, Link, Manager, config, open, open_on};
 pub use esnic_abi::regs::{Counters, Doorbell, Global};
 pub use esnic_abi::{Algorithm, Bar, Direction, Mode, Opcode, Params, Protocol, Spi, Status, Top};
 pub use esnic_driver::transport::{Sim, Transport};
@@ -38,6 +39,7 @@ pub use recorder::{Event, Recorder};
 #[cfg(not(esnic_guest))]
 pub use rtl::Rtl;
 pub use sas::{ah, done, esp, hi, keys, outcome, settled, top_of, update};
+pub use small::small;
 pub use std::sync::Arc;
 pub use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 pub use std::time::{Duration, Instant};
