@@ -70,6 +70,7 @@ fn a_pair_each_rings_once<B: Backend>() {
 fn four_updates_of_the_high_half_share_a_command<B: Backend>() {
     let (manager, link, all) = with_sas::<B>(config(), 32);
     let Some(_) = B::executed(link.device()) else {
+        not_asked(B::NAME, "it does not tell what it executed");
         return;
     };
     let mut batch = manager.batch(32);

@@ -38,9 +38,9 @@ fn a_restore_keeps_handles_and_newest_tops<B: Backend>() {
 }
 
 fn a_table_of_a_million_rows_is_put_back<B: Backend>() {
-    const ROWS: u32 = 1 << 20;
-    let params = Params { sa_capacity: ROWS, ring_log2: 12, ..small() };
-    let config = Config { sq_log2: 12, cq_log2: 12, ..config() };
+    const ROWS: u32 = rounds(1 << 20);
+    let params = Params { sa_capacity: 1 << 20, ring_log2: 12, ..small() };
+    let config = Config { sq_log2: 12, cq_log2: 12, max_sas: Some(ROWS), ..config() };
     let (manager, link) = open::<B>(params, config);
     manager.set_path_policy(PathPolicy::Ring);
     let mut last = None;

@@ -6,6 +6,7 @@ use esnic_abi::{Device, Params};
 use esnic_driver::transport::Transport;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// A way to make a device, and the hooks behind its pins that this kind of device has. A test that
 /// needs a hook which is not there checks what it can without it.
@@ -19,6 +20,9 @@ pub trait Backend: 'static {
     /// Whether the driver writes the device's own MSI-X table. Behind the kernel's VFIO it is the kernel's, and
     /// masks by eventfd: tests/vfio/interrupts.rs.
     const SHOWS_MSIX: bool = true;
+    /// How long an interrupt may be on its way from the device to the host, where that is not a matter of
+    /// the device's clock.
+    const ON_ITS_WAY: Duration = Duration::ZERO;
 
     /// A device fresh from power-on.
     fn plug(params: Params) -> Self::Link;

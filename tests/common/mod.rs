@@ -5,6 +5,8 @@
 //! Every test file compiles its own copy of this module and takes what it needs.
 #![allow(dead_code, unreachable_pub, unused_imports, unused_macros)]
 
+#[path = "../support/asked.rs"]
+pub mod asked;
 #[macro_use]
 pub mod backend;
 pub mod cmd;
@@ -25,6 +27,7 @@ pub mod vfio;
 #[cfg(not(esnic_guest))]
 pub mod vfio_user;
 
+pub use asked::not_asked;
 pub use backend::{Backend, Fault, Took};
 pub use cmd::{Cmd, digest_of, esp, live_view};
 pub use esnic_abi::regs::{Counters, Doorbell, Global, MsixPba, MsixTable, QueuePair};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A device, brought up as §11 says, and the host's handful of tools around it.
 
+use super::asked::not_asked;
 use super::backend::{Backend, Fault, Took};
 use super::cmd::{Cmd, digest_of, esp, esp_at, live_view};
 use super::pair::{Done, PATIENCE, Pair, Path, Shape, Split};
@@ -273,12 +274,13 @@ impl<B: Backend> Rig<B> {
     /// Whether `vector` fires within `cycles`; takes it in.
     pub fn fires(&self, vector: u16, cycles: u64) -> bool {
         let until = self.counter(Counters::CYCLES) + cycles;
+        let late = Instant::now() + if cycles > 0 { B::ON_ITS_WAY } else { Duration::ZERO };
         loop {
             let soon = Instant::now();
             if self.link.wait_interrupt(vector, soon).expect("a vector") {
                 return true;
             }
-            if self.counter(Counters::CYCLES) >= until {
+            if self.counter(Counters::CYCLES) >= until && Instant::now() >= late {
                 return false;
             }
             self.link.relax();
@@ -318,7 +320,11 @@ impl<B: Backend> Rig<B> {
 
     /// Breaks the device; false if this backend cannot.
     pub fn inject(&self, fault: Fault) -> bool {
-        B::inject(&self.link, fault).is_some()
+        let can = B::inject(&self.link, fault).is_some();
+        if !can {
+            not_asked(B::NAME, &format!("it cannot be made to fail by {fault}"));
+        }
+        can
     }
 
     /// What was executed since the last call, in order.

@@ -7,6 +7,7 @@ use esnic_abi::Params;
 use esnic_driver::transport::{self, Transport};
 use esnic_guest::control::ask;
 use esnic_guest::lane;
+use std::time::Duration;
 
 /// The function that has the wanted number of SA slots.
 pub struct Vfio;
@@ -16,6 +17,7 @@ impl Backend for Vfio {
     type Link = transport::Vfio;
     const TELLS: bool = false;
     const SHOWS_MSIX: bool = false;
+    const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
     fn plug(params: Params) -> Self::Link {
         let address = lane::plug(&params);

@@ -8,6 +8,7 @@ use super::backend::{Backend, Fault, Took};
 use super::model::{inject, took};
 use esnic_abi::Params;
 use link::Remote;
+use std::time::Duration;
 
 /// The executable model, offered over vfio-user by a thread of this process.
 pub struct VfioUser;
@@ -16,6 +17,7 @@ impl Backend for VfioUser {
     const NAME: &'static str = "vfio-user";
     type Link = Remote<esnic_model::Model>;
     const TELLS: bool = false;
+    const ON_ITS_WAY: Duration = Duration::from_millis(200);
 
     fn plug(params: Params) -> Self::Link {
         let mut device = esnic_model::Model::new(params).expect("a build that can be");

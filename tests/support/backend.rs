@@ -119,7 +119,7 @@ macro_rules! on_every_backend {
 macro_rules! misbehave {
     ($backend:ident, $link:expr, $change:expr) => {
         if !$backend::misbehave($link.device(), $change) {
-            eprintln!("{}: cannot be made to fail like that", $backend::NAME);
+            $crate::support::not_asked($backend::NAME, "it cannot be made to fail like that");
             return;
         }
     };

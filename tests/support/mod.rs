@@ -5,6 +5,7 @@
 //! Every test file compiles its own copy of this module and takes what it needs.
 #![allow(dead_code, unreachable_pub, unused_imports, unused_macros)]
 
+pub mod asked;
 #[macro_use]
 pub mod backend;
 pub mod hostile;
@@ -23,6 +24,7 @@ pub mod vfio;
 #[cfg(not(esnic_guest))]
 pub mod vfio_user;
 
+pub use asked::not_asked;
 pub use backend::{Backend, Link, Manager, config, open, open_on};
 pub use esnic_abi::regs::{Counters, Doorbell, Global};
 pub use esnic_abi::{Algorithm, Bar, Direction, Mode, Opcode, Params, Protocol, Spi, Status, Top};

@@ -21,9 +21,11 @@ const PROGRAMS: &str = "/tests";
 /// Most bytes of a failed test's output that are passed on: its end, where the reason is.
 const MOST_OUTPUT: usize = 64 << 10;
 
-/// Programs whose tests have the machine to themselves: they watch the kernel's log, count interrupts
-/// and give functions away.
-const ALONE: &str = "vfio_";
+/// How a line begins that says what is not asked (`tests/support/asked.rs`).
+const NOT_ASKED: &str = "not asked of ";
+
+/// Programs that go first, since they have the longest tests.
+const FIRST: &str = "vfio_";
 
 /// A test to run.
 struct Test {
@@ -32,19 +34,19 @@ struct Test {
     name: String,
 }
 
-/// Runs what is asked for: in the order of names, several at once, and then those that want to be alone.
+/// Runs what is asked for, several at once.
 pub(crate) fn run_all(order: &Order, kernel: &mut Kernel) -> Result<(), String> {
     let programs = std::fs::read_dir(PROGRAMS).map_err(|error| format!("{PROGRAMS}: {error}"))?;
     let mut programs: Vec<_> = programs.flatten().map(|file| file.path()).collect();
-    programs.sort();
-    let (mut shared, mut alone) = (VecDeque::new(), VecDeque::new());
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    programs.sort_by_key(|path| (!name(path).starts_with(FIRST), path.clone()));
+    let mut queue = VecDeque::new();
     for path in programs {
-        let program = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let program = name(&path);
         let ignored = list(&path, &["--ignored"])?;
         let tests = list(&path, &[])?;
         let wanted: Vec<_> = tests.into_iter().filter(|test| order.wants(&program, test)).collect();
         say!("list", "{program} {}", wanted.len());
-        let queue = if program.starts_with(ALONE) { &mut alone } else { &mut shared };
         for name in wanted {
             if ignored.contains(&name) {
                 say!("skip", "{program} {name}");
@@ -53,18 +55,9 @@ pub(crate) fn run_all(order: &Order, kernel: &mut Kernel) -> Result<(), String> 
             }
         }
     }
-    let told = Mutex::new(kernel);
-    run_lanes(order, order.lanes, shared, &told);
-    run_lanes(order, 1, alone, &told);
-    Ok(())
-}
-
-/// Runs these tests, so many at once.
-fn run_lanes(order: &Order, lanes: usize, tests: VecDeque<Test>, told: &Mutex<&mut Kernel>) {
-    let tests = Mutex::new(tests);
+    let (told, tests) = (&Mutex::new(kernel), &Mutex::new(queue));
     std::thread::scope(|scope| {
-        for lane in 0..lanes {
-            let tests = &tests;
+        for lane in 0..order.lanes {
             scope.spawn(move || {
                 loop {
                     let next = lock(tests).pop_front();
@@ -74,6 +67,7 @@ fn run_lanes(order: &Order, lanes: usize, tests: VecDeque<Test>, told: &Mutex<&m
             });
         }
     });
+    Ok(())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -101,7 +95,8 @@ fn one(order: &Order, lane: usize, test: &Test, told: &Mutex<&mut Kernel>) {
     // What belongs to one test stays together.
     let mut kernel = lock(told);
     match outcome {
-        Ok(()) => say!("pass", "{program} {name} {millis}"),
+        Ok(None) => say!("pass", "{program} {name} {millis}"),
+        Ok(Some(why)) => say!("unasked", "{program} {name} {why}"),
         Err(output) => {
             say!("fail", "{program} {name} {millis}");
             report::lines("out", &output);
@@ -110,14 +105,14 @@ fn one(order: &Order, lane: usize, test: &Test, told: &Mutex<&mut Kernel>) {
     kernel.pass_on();
 }
 
-/// Nothing if the test ran and passed; else what it had to say.
+/// If the test ran and passed: what it, or the rest of it, was not asked for. Else what it had to say.
 fn attempt(
     order: &Order,
     lane: usize,
     path: &Path,
     test: &str,
     deadline: Instant,
-) -> Result<(), String> {
+) -> Result<Option<String>, String> {
     // A file rather than a pipe: nobody has to read while the test runs, and nothing of it is lost.
     let log = &format!("/tmp/output-{lane}");
     let mut output = File::options()
@@ -129,7 +124,7 @@ fn attempt(
         .map_err(|error| format!("{log}: {error}"))?;
     let other = || output.try_clone().map(Stdio::from).map_err(|error| format!("{log}: {error}"));
     let child = Command::new(path)
-        .args(["--exact", test, "--test-threads", "1"])
+        .args(["--exact", test, "--test-threads", "1", "--show-output"])
         .envs(order.environment.iter().map(|(name, value)| (name, value)))
         .env("RUST_BACKTRACE", "1")
         .env(LANE, lane.to_string())
@@ -151,7 +146,10 @@ fn attempt(
         String::from_utf8_lossy(&text[text.len().saturating_sub(MOST_OUTPUT)..]).into_owned();
     match status {
         // A test that was not found would pass too, if only the exit code were looked at.
-        Some(status) if status.success() && text.contains("test result: ok. 1 passed") => Ok(()),
+        Some(status) if status.success() && text.contains("test result: ok. 1 passed") => {
+            let unasked = text.lines().find(|line| line.starts_with(NOT_ASKED));
+            Ok(unasked.map(str::to_owned))
+        }
         Some(status) => Err(format!("{text}\n{status}")),
         None => Err(format!(
             "{text}\nended by the guest: it took longer than {} s",

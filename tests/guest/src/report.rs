@@ -7,6 +7,7 @@
 //! | `@list PROGRAM COUNT` | so many tests are about to run from this program |
 //! | `@run PROGRAM TEST` | this test starts |
 //! | `@pass PROGRAM TEST MS` | it passed, in so many milliseconds |
+//! | `@unasked PROGRAM TEST WHY` | it passed as far as this device lets it run |
 //! | `@fail PROGRAM TEST MS` | it did not |
 //! | `@skip PROGRAM TEST` | it is marked as ignored |
 //! | `@out TEXT` | a line of what the last test printed, if it failed |

@@ -14,6 +14,7 @@ pub(super) struct Report {
     expected: usize,
     passed: usize,
     failed: Vec<(String, Vec<String>)>,
+    unasked: usize,
     skipped: usize,
     running: Vec<String>,
     last_failed: bool,
@@ -47,6 +48,14 @@ impl Report {
                 self.last_failed = true;
                 self.failed.push((test.to_owned(), Vec::new()));
                 return Some(format!("FAILED {seconds:>7.2} s  {test}"));
+            }
+            "unasked" => {
+                let mut words = text.splitn(3, ' ');
+                let test = [words.next(), words.next()].map(Option::unwrap_or_default).join(" ");
+                self.running.retain(|running| *running != test);
+                self.last_failed = false;
+                self.unasked += 1;
+                return Some(format!("part              {text}"));
             }
             "skip" => {
                 self.skipped += 1;
@@ -87,9 +96,13 @@ impl Report {
             println!("\n---- {test}");
             output.iter().for_each(|line| println!("{line}"));
         }
-        let not_run = self.expected.saturating_sub(self.passed + self.failed.len() + self.skipped);
+        let not_run = self
+            .expected
+            .saturating_sub(self.passed + self.failed.len() + self.unasked + self.skipped);
         let mut sum = format!("{} passed, {} failed", self.passed, self.failed.len());
-        for (count, what) in [(self.skipped, "ignored"), (not_run, "not run")] {
+        for (count, what) in
+            [(self.unasked, "not asked in full"), (self.skipped, "ignored"), (not_run, "not run")]
+        {
             if count > 0 {
                 sum.push_str(&format!(", {count} {what}"));
             }
@@ -145,6 +158,10 @@ mod tests {
         assert!(outcome(&["@list p 1", "@run p t", "@fail p t 12", "@out why", "@end "]).is_err());
         assert!(outcome(&["@list p 0", "@end "]).is_err(), "nothing ran");
         assert!(outcome(&["@list p 1", "@run p t", "@end "]).is_err(), "ended in the middle");
+        assert_eq!(
+            outcome(&["@list p 1", "@run p t", "@unasked p t no such pin", "@end "]),
+            Ok(())
+        );
         assert!(
             outcome(&["@list p 1", "noise", "@run p t", "[0.1] x@pass p t 1", "@end "]).is_ok()
         );
