@@ -50,7 +50,9 @@ impl Mode {
     /// What Verilator is told beside the usual.
     pub(crate) fn verilator(&self) -> &'static [&'static str] {
         match (self.shared, self.coverage) {
-            (_, true) => &["--coverage-line", "--coverage-toggle"],
+            // Where it splits a block by what is assigned there, Verilator 5.006 leaves counters of branches at 0
+            // that were taken.
+            (_, true) => &["--coverage-line", "--coverage-toggle", "-fno-split", "-fno-reorder"],
             (true, false) => &["-Wno-fatal"],
             (false, false) => &[],
         }

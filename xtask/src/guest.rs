@@ -24,6 +24,7 @@ use kernel::Kernel;
 use qemu::Qemu;
 use run::Run;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -127,16 +128,25 @@ fn pack(
         image.copy(&format!("tests/{name}"), program)?;
     }
     image.copy("bin/esnic", &programs.esnic)?;
-    for capture in fs::read_dir(root().join(CAPTURES))?.flatten() {
-        let name = capture.file_name().to_string_lossy().into_owned();
-        if capture.file_type()?.is_file() {
-            image.copy(&format!("captures/{name}"), &capture.path())?;
-        }
-    }
+    pack_below(&mut image, "captures", &root().join(CAPTURES))?;
     if wanted.shell {
         image.copy("bin/busybox", &kernel.busybox())?;
     }
     image.finish().map(drop)
+}
+
+/// Packs every file below a directory, by its name there.
+fn pack_below(image: &mut Image<impl Write>, name: &str, from: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let name = format!("{name}/{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() {
+            pack_below(image, &name, &entry.path())?;
+        } else {
+            image.copy(&name, &entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// What the first process is to do (`tests/guest/src/order.rs`).
