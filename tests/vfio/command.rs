@@ -56,7 +56,7 @@ fn sync_says_of_each_capture_what_it_says_in_process() {
         let ((ended, here), (ended_there, there)) = (said("model"), said(&address));
         assert_eq!(ended_there, ended, "{path}: {there}");
         // The device's name is all that differs.
-        let named = |name: &str| format!("\"device\":\"{name}\"");
+        let named = |name: &str| format!("\"kind\":\"{name}\"");
         let squeeze = |text: &str| text.replace("\": ", "\":");
         let (here, there) = (squeeze(&here), squeeze(&there));
         assert!(there.contains(&named(&address)), "{path}: {there}");

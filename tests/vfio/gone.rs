@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A device that is pulled out while it works: its server is killed, and from then on every read is all
 //! ones. The driver says so within its deadlines, and nothing of a key is left.
+//!
+//! The kernel takes a minute to give such a function up, since it waits for the reset with which it ends
+//! each use; that is after the driver's end, and the longest part of this test.
 
 #[macro_use]
 #[path = "../support/mod.rs"]
@@ -60,7 +63,7 @@ fn a_device_that_is_pulled_out_while_busy_is_gone_and_leaves_no_key() {
     assert!(!needle.places(&[]).is_empty(), "the search finds what is there");
     assert_eq!(manager.close().unwrap_err(), Error::Gone);
     assert_eq!(needle.places(&[]), [""; 0], "after close");
+    assert!(at.elapsed() < 2 * AT_ONCE, "{:?}", at.elapsed());
     drop(manager);
     assert_eq!(needle.places(&[]), [""; 0], "after drop");
-    assert!(at.elapsed() < 5 * AT_ONCE, "{:?}", at.elapsed());
 }

@@ -25,6 +25,7 @@ use crate::error::Error;
 use crate::pci::Address;
 use attachment::Attachment;
 use esnic_abi::Bar;
+use esnic_abi::regs::Global;
 use eventfd::Eventfd;
 use mapping::Mapping;
 use space::Space;
@@ -177,6 +178,10 @@ impl Vfio {
         let found = self.read_command()?;
         if written == Ok(2) && found & set == set && found & clear == 0 {
             return Ok(());
+        }
+        // Of a function that was pulled out the kernel still tells those bits that it keeps itself.
+        if self.read32(Bar::Registers, Global::ID.address(0)) == u32::MAX {
+            return Err(Error::Gone);
         }
         Err(self.fail(format!(
             "its command register reads {found:#06x}, {wanted:#06x} was written: {written:?}"
