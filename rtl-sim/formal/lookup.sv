@@ -12,7 +12,7 @@ module lookup_formal
   import esnic_pkg::*;
 #(
   parameter int unsigned SaCapacity = 4,
-  parameter bit Script = 1'b0    // for cover goals: ADD, DELETE and ADD of one slot, and nothing between
+  parameter bit Script = 1'b0    // for cover goals: ADD and DELETE of one slot, nothing between
 ) (
   input logic       clk_i,
   input logic       visible_i,
@@ -116,16 +116,16 @@ module lookup_formal
     end
   end
 
-  logic [5:0] cycle_q;
+  logic [3:0] cycle_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) cycle_q <= '0;
-    else if (cycle_q != '1) cycle_q <= cycle_q + 6'd1;
+    else if (cycle_q != '1) cycle_q <= cycle_q + 4'd1;
   end
   always_comb begin
     if (Script && rst_ni) begin
-      assume (valid_i == (verify_valid || cycle_q inside {6'd1, 6'd13, 6'd23}));
+      assume (valid_i == (verify_valid || cycle_q inside {4'd1, 4'd13}));
       assume (watched_q == '0 && beat_i.index == '0 && (!verify_valid || back));
-      if (!verify_valid) assume (beat_i.kind == ((cycle_q == 6'd13) ? OpDelete : OpAdd) &&
+      if (!verify_valid) assume (beat_i.kind == ((cycle_q == 4'd13) ? OpDelete : OpAdd) &&
                                  beat_i.status == STATUS_OK);
       assume (lk_valid_i && lk_index_i == '0);
     end
@@ -347,19 +347,16 @@ module lookup_formal
 
   // ---- Not vacuous ----------------------------------------------------------------------------------
 
-  logic second_q;   // the slot has been live before
-  cfg_t first_q;    // as this
+  logic second_q;   // the slot was live, and is not any more
   always_ff @(posedge clk_i) begin
     if (!rst_ni) second_q <= 1'b0;
     else if (live_q && stage_drop && begin_beat.index == watched_q) second_q <= 1'b1;
-    if (live_q && stage_drop && begin_beat.index == watched_q) first_q <= shown_q;
   end
   always_ff @(posedge clk_i) begin
     if (rst_ni) begin
       Seen: cover (hit_q && lk_live && lk_entry.key != '0);
       Last: cover (hit_q && lk_live && closing);
       Gone: cover (hit_q && !lk_live && second_q);
-      Again: cover (hit_q && lk_live && second_q && lk_entry.key == ~first_q.key);
       Hidden: cover (hit_q && !lk_live && live_then_q);
       Flipped: cover (row_valid && row_beat.kind == OpVerify && row_beat.index == watched_q &&
                       add_seen_q && row_cfg != given_q);

@@ -207,8 +207,9 @@ impl Tools {
                 smtbmc.arg("-i");
                 *steps
             }
+            // Goals are reached sooner where each step's formula is simplified with what is known of it.
             Kind::Cover(steps) => {
-                smtbmc.arg("-c");
+                smtbmc.args(["-c", "--unroll"]);
                 *steps
             }
             Kind::Fault(fault) => match fault.steps {
