@@ -5,7 +5,7 @@
 //! The tools run in it and are given names without directories: yosys runs in a sandbox that has another
 //! view of some of them.
 
-use super::list::{Fault, Proof};
+use super::list::{Edit, Fault, Proof};
 use crate::Failure;
 use crate::process::{root, version};
 use std::ffi::OsString;
@@ -142,27 +142,26 @@ impl Tools {
         let rtl = self.rtl.iter().map(|name| format!("rtl/{name}"));
         let fixed = ["rtl/esnic_assert.svh".to_owned(), format!("formal/{}.sv", job.proof.name)];
         let extra = job.proof.files.iter().map(|name| format!("formal/{name}"));
-        let mut planted = false;
+        let mut edits: Vec<&Edit> = job.proof.narrowed.iter().collect();
+        if let Kind::Fault(fault) = job.kind {
+            edits.push(&fault.edit);
+        }
+        let mut done = 0;
         for name in rtl.chain(fixed).chain(extra) {
             let from = root().join("rtl-sim").join(&name);
             let mut text = std::fs::read_to_string(&from)
                 .map_err(|error| format!("cannot read {}: {error}", from.display()))?;
-            if let Kind::Fault(fault) = job.kind
-                && fault.file == name
-            {
-                if text.matches(&fault.old).count() != 1 {
-                    return Err(format!("`{}` is not once in {name}", fault.old));
+            for edit in edits.iter().filter(|edit| edit.file == name) {
+                if text.matches(&edit.old).count() != 1 {
+                    return Err(format!("`{}` is not once in {name}", edit.old));
                 }
-                text = text.replace(&fault.old, &fault.new);
-                planted = true;
+                text = text.replace(&edit.old, &edit.new);
+                done += 1;
             }
             let to = work.join(Path::new(&name).file_name().unwrap_or_default());
             std::fs::write(&to, text).map_err(|error| format!("{}: {error}", to.display()))?;
         }
-        match job.kind {
-            Kind::Fault(fault) if !planted => Err(format!("{} is not among its files", fault.file)),
-            _ => Ok(()),
-        }
+        if done == edits.len() { Ok(()) } else { Err("a file to edit is not among its own".into()) }
     }
 
     /// Has yosys make the formula.
@@ -192,8 +191,8 @@ impl Tools {
         if output.status.success() {
             return Ok(());
         }
-        let said = String::from_utf8_lossy(&output.stderr);
-        let line = said.lines().find(|line| line.contains("rror")).unwrap_or("it says nothing");
+        let said = std::fs::read_to_string(work.join("yosys.log")).unwrap_or_default();
+        let line = said.lines().find(|line| line.contains("ERROR")).unwrap_or("it says nothing");
         Err(format!("yosys refuses it: {line}; see {}", work.join("yosys.log").display()))
     }
 
@@ -208,8 +207,9 @@ impl Tools {
                 smtbmc.arg("-i");
                 *steps
             }
+            // Goals are reached sooner where each step's formula is simplified with what is known of it.
             Kind::Cover(steps) => {
-                smtbmc.arg("-c");
+                smtbmc.args(["-c", "--unroll"]);
                 *steps
             }
             Kind::Fault(fault) => match fault.steps {

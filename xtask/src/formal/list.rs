@@ -19,7 +19,16 @@ pub(super) struct Proof {
     pub(super) cover: u32,
     /// Parameters of the harness for cover goals alone.
     pub(super) cover_with: Vec<String>,
+    /// What is made smaller in every check, for the solver.
+    pub(super) narrowed: Vec<Edit>,
     pub(super) faults: Vec<Fault>,
+}
+
+/// Text that is once in a file, and what it becomes.
+pub(super) struct Edit {
+    pub(super) file: String,
+    pub(super) old: String,
+    pub(super) new: String,
 }
 
 /// One line of the sources that is made wrong.
@@ -27,9 +36,7 @@ pub(super) struct Fault {
     pub(super) name: String,
     /// Steps from reset within which an assertion fails; without, the induction step does.
     pub(super) steps: Option<u32>,
-    pub(super) file: String,
-    pub(super) old: String,
-    pub(super) new: String,
+    pub(super) edit: Edit,
 }
 
 impl Proof {
@@ -91,6 +98,7 @@ fn proof(rest: &str) -> Option<Proof> {
         bounded: 0,
         cover: 0,
         cover_with: Vec::new(),
+        narrowed: Vec::new(),
         faults: Vec::new(),
     })
 }
@@ -105,20 +113,26 @@ fn member(proof: &mut Proof, word: &str, rest: &str) -> Option<()> {
             proof.cover = words.next()?.parse().ok()?;
             proof.cover_with = words.map(str::to_owned).collect();
         }
+        "narrow" => proof.narrowed.push(edit(&mut rest.split(" | "))?),
         "fault" => {
             let mut parts = rest.split(" | ");
             let mut head = parts.next()?.split_whitespace();
             let (name, steps) = (head.next()?.to_owned(), head.next()?);
             let steps = if steps == "step" { None } else { Some(steps.parse().ok()?) };
-            // The mark between the parts may be in one: written `\\|`.
-            let mut part = || parts.next().map(|part| part.trim().replace("\\|", "|"));
-            let (file, old, new) = (part()?, part()?, part()?);
-            if old == new || head.next().is_some() {
+            let edit = edit(&mut parts)?;
+            if head.next().is_some() {
                 return None;
             }
-            proof.faults.push(Fault { name, steps, file, old, new });
+            proof.faults.push(Fault { name, steps, edit });
         }
         _ => return None,
     }
     Some(())
+}
+
+/// File, text, and what it becomes. The mark between the parts may be in one: written `\\|`.
+fn edit<'a>(parts: &mut impl Iterator<Item = &'a str>) -> Option<Edit> {
+    let mut part = || parts.next().map(|part| part.trim().replace("\\|", "|"));
+    let edit = Edit { file: part()?, old: part()?, new: part()? };
+    (edit.old != edit.new && parts.next().is_none()).then_some(edit)
 }
