@@ -15,16 +15,6 @@ pub(crate) enum Kind {
     Rtl,
 }
 
-impl Kind {
-    /// Its name, as the command line has it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Model => "model",
-            Self::Rtl => "rtl",
-        }
-    }
-}
-
 impl FromStr for Kind {
     type Err = String;
 

@@ -5,8 +5,6 @@
 //! |---|---|
 //! | `where LANE CAPACITY` | the address of the function with so many SA slots that this lane has |
 //! | `plug ADDRESS PARAMS` | nothing; a device with these is there now, fresh from power-on |
-//! | `doomed` | the address of the function whose server may be killed |
-//! | `kill ADDRESS` | nothing; the server of that function is dead |
 //! | `inject ADDRESS FAULT` | nothing; the device fails once |
 //! | `faults ADDRESS` | the knobs as they are |
 //! | `misbehave ADDRESS FAULTS` | nothing, or `no` if this kind of device has not such knobs |
@@ -49,12 +47,6 @@ fn answer(bench: &mut Bench, untold: &mut Untold, request: &str) -> Result<Optio
     let (verb, rest) = request.split_once(' ').unwrap_or((request, ""));
     let (address, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     match verb {
-        "doomed" => return Ok(bench.doomed.as_ref().map(|one| one.address().to_owned())),
-        "kill" => {
-            let doomed = bench.doomed.as_mut().filter(|one| one.address() == address);
-            doomed.ok_or_else(|| format!("{address} is not doomed"))?.kill()?;
-            return Ok(Some(String::new()));
-        }
         "where" => {
             let lane = address.parse().map_err(|_| format!("`{address}` is no lane"))?;
             let capacity = rest.parse().map_err(|_| format!("`{rest}` is no capacity"))?;

@@ -2,11 +2,9 @@
 //! The bench of the test guest, on the host: it serves a device for each of the guest's PCI functions,
 //! and listens to what tests in the guest ask for on their second serial port.
 //!
-//! `guest-bench --device model|rtl --control SOCKET --function ADDRESS=CAPACITY:VECTORS:SOCKET…
-//! --doomed ADDRESS=CAPACITY:VECTORS:SOCKET`
+//! `guest-bench --device model|rtl --control SOCKET --function ADDRESS=CAPACITY:VECTORS:SOCKET…`
 //!
-//! It says `ready` once everything listens, and ends when its standard input does, or the line. A doomed
-//! function has a process of its own, which is a bench without a line.
+//! It says `ready` once everything listens, and ends when its standard input does, or the line.
 // Both kinds of backends of the tests bring the module of their sockets along.
 #![allow(clippy::duplicate_mod)]
 
@@ -18,20 +16,15 @@ mod common;
 mod support;
 
 mod device;
-mod doomed;
 mod line;
 
 use device::Plugged;
-use doomed::Doomed;
 use esnic::serve::{Served, serve};
 use esnic_abi::Params;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::ExitCode;
-
-/// Said once everything listens.
-const READY: &str = "ready";
 
 /// A function of the guest's machine, and the device that is in it now.
 struct Function {
@@ -44,7 +37,6 @@ struct Function {
 struct Bench {
     kind: device::Kind,
     functions: Vec<Function>,
-    doomed: Option<Doomed>,
 }
 
 fn main() -> ExitCode {
@@ -58,7 +50,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), String> {
-    let (mut kind, mut control, mut functions, mut doomed) = (None, None, Vec::new(), None);
+    let (mut kind, mut control, mut functions) = (None, None, Vec::new());
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let value = args.next().ok_or_else(|| format!("{arg} takes a value"))?;
@@ -66,24 +58,17 @@ fn run() -> Result<(), String> {
             "--device" => kind = Some(value.parse()?),
             "--control" => control = Some(value),
             "--function" => functions.push(value),
-            "--doomed" => doomed = Some(value),
             _ => return Err(format!("there is no {arg}")),
         }
     }
     let kind = kind.ok_or("--device is missing")?;
-    let doomed = doomed.map(|text| Doomed::start(kind, &text)).transpose()?;
     let functions: Result<Vec<_>, _> = functions.iter().map(|text| function(kind, text)).collect();
-    let mut bench = Bench { kind, functions: functions?, doomed };
-    let listener = control.as_ref().map(|path| (path, UnixListener::bind(path)));
+    let mut bench = Bench { kind, functions: functions? };
+    let control = control.ok_or("--control is missing")?;
+    let listener = UnixListener::bind(&control).map_err(|e| format!("{control}: {e}"))?;
     end_with_input();
-    println!("{READY}");
+    println!("ready");
     std::io::stdout().flush().map_err(|e| format!("standard output: {e}"))?;
-    let Some((control, listener)) = listener else {
-        loop {
-            std::thread::park();
-        }
-    };
-    let listener = listener.map_err(|e| format!("{control}: {e}"))?;
     let (line, _) = listener.accept().map_err(|e| format!("{control}: {e}"))?;
     line::attend(line, &mut bench).map_err(|e| format!("{control}: {e}"))
 }

@@ -16,9 +16,6 @@ const CAPACITIES: &[u32] = &[2, 32, 64, 4096];
 /// The capacity of the function that all lanes share, since few tests need it.
 const LARGEST: u32 = 1 << 20;
 
-/// The capacity of the function whose server is killed.
-const DOOMED: u32 = 64;
-
 /// MSI-X vectors of each function: as many as the largest device has that is plugged in there.
 const VECTORS: u16 = 65;
 
@@ -30,31 +27,25 @@ pub(super) struct Function {
     pub(super) address: String,
     /// Socket, below the directory of the run.
     pub(super) socket: String,
-    /// Its server is a process of its own, which a test kills.
-    pub(super) doomed: bool,
 }
 
 impl Function {
     /// As the bench's command line names it.
-    pub(super) fn for_bench(&self) -> [String; 2] {
-        let option = if self.doomed { "--doomed" } else { "--function" };
-        let function = format!("{}={}:{VECTORS}:{}", self.address, self.capacity, self.socket);
-        [option.to_owned(), function]
+    pub(super) fn for_bench(&self) -> String {
+        format!("{}={}:{VECTORS}:{}", self.address, self.capacity, self.socket)
     }
 }
 
 /// Each function behind a root port of its own, so that it is alone in its IOMMU group.
 pub(super) fn functions() -> Vec<Function> {
     let of_lanes = (0..LANES).flat_map(|_| CAPACITIES.iter().copied());
-    let function = |(n, (capacity, doomed)): (usize, (u32, bool))| Function {
+    let function = |(n, capacity): (usize, u32)| Function {
         capacity,
         // Firmware numbers buses in the order of the ports.
         address: format!("0000:{:02x}:00.0", n + 1),
         socket: format!("f{n}.sock"),
-        doomed,
     };
-    let lasting = of_lanes.chain([LARGEST]).map(|capacity| (capacity, false));
-    lasting.chain([(DOOMED, true)]).enumerate().map(function).collect()
+    of_lanes.chain([LARGEST]).enumerate().map(function).collect()
 }
 
 /// QEMU's command line, to be run in the directory of the run.

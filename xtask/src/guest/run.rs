@@ -126,7 +126,7 @@ impl Run<'_> {
         let mut command = Command::new(self.bench);
         command.args(["--device", self.device, "--control", "control.sock"]);
         for function in machine::functions() {
-            command.args(function.for_bench());
+            command.arg("--function").arg(function.for_bench());
         }
         // It ends when its input does, so it does not outlive this program, however that ends.
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
