@@ -26,8 +26,15 @@ pub(crate) const LOCKSTEP: &[&str] = &[
 ];
 
 /// Test programs for any build of the RTL: lock-step, the contract, and the RTL's own.
-pub(crate) const PROGRAMS: &[&str] =
-    &["lockstep", "contract_*", "rtl_answers", "rtl_credits", "rtl_packets", "rtl_rows"];
+pub(crate) const PROGRAMS: &[&str] = &[
+    "lockstep",
+    "contract_*",
+    "rtl_answers",
+    "rtl_credits",
+    "rtl_drops",
+    "rtl_packets",
+    "rtl_rows",
+];
 
 /// Longest run of one test program.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(240);

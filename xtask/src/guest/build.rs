@@ -101,6 +101,7 @@ const HOST_ONLY: &[(&str, &str)] = &[
     ("lockstep", "two devices in one process, cycle by cycle"),
     ("rtl_answers", "the RTL in the process, whose answers it forges"),
     ("rtl_credits", "the RTL in the process, by its inside"),
+    ("rtl_drops", "the RTL in the process, by what it executed"),
     ("rtl_packets", "the RTL in the process, whose datapath it is"),
     ("rtl_rows", "the RTL in the process, whose rows it spoils"),
     ("rtl_secrets", "searches the memory of the RTL in the process"),
