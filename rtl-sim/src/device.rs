@@ -48,7 +48,7 @@ pub struct Issued {
 
 /// The device in SystemVerilog, compiled, on a [`Bus`].
 ///
-/// It is driven through [`Device`] like the model, and its clock moves only inside `step`, `read`,
+/// It is driven through [`esnic_abi::Device`] like the model, and its clock moves only inside `step`, `read`,
 /// `configure` and `reset`. The last three have no host at hand: what the device asks of it meanwhile
 /// is taken and answered in the next step.
 ///
