@@ -55,8 +55,11 @@ impl Secrets {
     fn assert_hidden<B: Backend>(&self, rig: &Rig<B>) {
         assert!(!self.windows.is_empty());
         for bar in [Bar::Registers, Bar::Table, Bar::Msix] {
-            let lines = (0..rig.link.bar_bytes(bar)).step_by(64);
-            for line in thin(lines).collect::<Vec<_>>().chunk_by(|a, b| b - a == 64) {
+            let lines = thin((0..rig.link.bar_bytes(bar)).step_by(64));
+            // Most of the registers' BAR are holes.
+            let lines: Vec<_> =
+                if bar == Bar::Registers { thin(lines).collect() } else { lines.collect() };
+            for line in lines.chunk_by(|a, b| b - a == 64) {
                 let (start, len) = (line[0], 64 * line.len() as u64);
                 let dwords = (start..start + len).step_by(4);
                 let dwords = dwords.map(|at| rig.link.read32(bar, at).to_le_bytes());

@@ -32,7 +32,10 @@ mod header {
 /// Bits of the command register that can be written: memory, bus master, parity, SERR, no INTx.
 const COMMAND_BITS: u16 = 1 << 1 | BUS_MASTER | 1 << 6 | 1 << 8 | 1 << 10;
 const BUS_MASTER: u16 = 1 << 2;
-/// Bit of the status register: there are capabilities.
+/// Bits of the status register. Immediate readiness: configuration space, which is the server's, answers at
+/// once after a reset and on waking, so that hosts need not wait 100 ms and 10 ms (PCI Express 4.0, 7.5.1.1.4).
+const STATUS_IMMEDIATE: u16 = 1 << 0;
+/// There are capabilities.
 const STATUS_CAPABILITIES: u16 = 1 << 4;
 
 /// A 64-bit BAR, and one without side effects of reading.
@@ -123,7 +126,7 @@ impl ConfigSpace {
         self.put(header::VENDOR, &VENDOR.to_le_bytes());
         self.put(header::DEVICE, &DEVICE.to_le_bytes());
         self.allow(header::COMMAND, &COMMAND_BITS.to_le_bytes());
-        self.put(header::STATUS, &STATUS_CAPABILITIES.to_le_bytes());
+        self.put(header::STATUS, &(STATUS_IMMEDIATE | STATUS_CAPABILITIES).to_le_bytes());
         self.put(header::REVISION, &[REVISION]);
         self.put(header::CLASS, &CLASS);
         self.allow(header::CACHE_LINE, &[0xFF]);
@@ -261,6 +264,7 @@ mod tests {
     fn the_header_says_what_the_manual_says() {
         let space = space();
         assert_eq!(dword(&space, 0), 0xE51C_1234);
+        assert_eq!(dword(&space, 4), 0x0011_0000, "immediate readiness, capabilities");
         assert_eq!(dword(&space, 8), 0x1000_0001, "class, revision");
         assert_eq!(dword(&space, 0x2C), 0xE51C_1234);
         assert_eq!(dword(&space, 0x100), 0, "no extended capabilities");

@@ -85,7 +85,7 @@ fn one_thread_sleeps_in_epoll_while_others_submit() {
                 }
             });
         }
-        loop {
+        'all: loop {
             let before = count();
             manager.poll();
             lap.1.arm();
@@ -93,7 +93,15 @@ fn one_thread_sleeps_in_epoll_while_others_submit() {
                 break;
             }
             empty += u64::from(wake_ups > 0 && count() == before);
-            assert!(lap.sleep(LOST), "a wake-up was lost after {} of {total}", count());
+            let lost = Instant::now() + LOST;
+            while !lap.sleep(Duration::from_millis(100)) {
+                // The last ones may be taken by a submitter, who tells of them after this thread looked: then
+                // there is nothing to wake up for.
+                if count() == total {
+                    break 'all;
+                }
+                assert!(Instant::now() < lost, "a wake-up was lost after {} of {total}", count());
+            }
             wake_ups += 1;
         }
     });
