@@ -220,22 +220,28 @@ fn r24_the_direct_path_waits_too_for_its_completion<B: Backend>() {
     assert_eq!(rig.pairs[0].next().ok().result, 4 << 32 | 5);
 }
 
-/// R43, in the device's own clock. The slack is for the polls between the two readings.
+/// R43, in the device's own clock. The slack is for the polls between the two readings. Where the clock runs
+/// on while this thread has no processor, the shortest of several tries tells.
 fn r43_a_command_completes_within_4096_cycles<B: Backend>() {
     let mut rig = Rig::<B>::new();
-    let sa = esp(3, 1);
+    let tries = if B::step(&rig.link, 0).is_none() { 8 } else { 1 };
+    let mut generations = 1..;
     for path in Path::BOTH {
-        for cmd in [sa.into(), Cmd::hi(&sa, 0), Cmd::query(3, 1), Cmd::delete(3, 1)] {
-            let cmd: Cmd = match (path, cmd) {
-                // The slot remembers generation 1 by now.
-                (Path::Direct, cmd) => cmd.dword(12, 2),
-                (_, cmd) => cmd,
-            };
-            let before = rig.counter(Counters::CYCLES);
-            rig.run(path, cmd).ok();
-            let took = rig.counter(Counters::CYCLES) - before;
-            assert!(took <= 4096 + 512, "{path:?} {cmd:?}: {took} cycles");
+        let mut took = [u64::MAX; 4];
+        for generation in generations.by_ref().take(tries) {
+            let sa = esp(3, generation);
+            let (query, delete) = (Cmd::query(3, generation), Cmd::delete(3, generation));
+            let all = [sa.into(), Cmd::hi(&sa, 0), query, delete];
+            for (took, cmd) in took.iter_mut().zip(all) {
+                let before = rig.counter(Counters::CYCLES);
+                rig.run(path, cmd).ok();
+                *took = rig.counter(Counters::CYCLES).wrapping_sub(before).min(*took);
+            }
         }
+        assert!(
+            took.iter().all(|&cycles| cycles <= 4096 + 512),
+            "{path:?}: ADD, UPDATE, QUERY, DELETE took {took:?} cycles"
+        );
     }
 }
 

@@ -17,7 +17,7 @@ fn fill<T: Transport>(manager: &SaManager<T>, count: u32) -> Vec<SaHandle> {
 }
 
 fn a_restore_keeps_handles_and_newest_tops<B: Backend>() {
-    for live in [1, 64, rounds(4096)] {
+    for live in thin([rounds(4096), 64, 1]) {
         let params = Params { sa_capacity: 4096, ..small() };
         let (manager, _) = open::<B>(params, config());
         let all = fill(&manager, live);

@@ -25,6 +25,10 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// From one access of QEMU's to the next it takes some 100 µs.
+const SPIN: Duration = Duration::from_micros(100);
 
 /// A function of the guest's machine, and the device that is in it now.
 struct Function {
@@ -84,6 +88,7 @@ fn function(kind: device::Kind, text: &str) -> Result<Function, String> {
     let socket = word()?;
     let device = Plugged::first(kind, capacity)?;
     let served = serve(device, vectors, Path::new(socket)).map_err(|e| format!("{socket}: {e}"))?;
+    served.remote().spin_for(SPIN);
     Ok(Function { address: address.to_owned(), capacity, served })
 }
 

@@ -6,8 +6,9 @@ use super::qemu::Qemu;
 use std::path::Path;
 use std::process::Command;
 
-/// Tests that run at once. A reset of a function takes the kernel 100 ms, in which another test gets on.
-pub(super) const LANES: usize = 4;
+/// Tests that run at once: one gets on while another waits for an answer of its device. More functions
+/// would make each change of the machine's address spaces take longer.
+pub(super) const LANES: usize = 3;
 
 /// SA capacities of the functions. A function's length of BAR 2 is fixed when the machine starts, and
 /// it tells the capacity; so there is one function for each that the tests ask for, in each lane.
