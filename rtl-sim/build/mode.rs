@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Mode {
     /// Feature `trace`: the device can write waveforms.
     pub(crate) trace: bool,
-    /// `ESNIC_RTL_BUILDS`: only the builds of these names, separated by commas.
+    /// `ESNIC_RTL_BUILDS`: only the builds of these names, separated by commas; `none` for none, which is
+    /// enough where nothing is linked: lints and documentation.
     only: Option<String>,
     /// `ESNIC_RTL_SHARED`: a shared library, so that programs that were linked once run with any RTL
     /// that has the same builds. Such RTL is a mutant, and its lint is nobody's business.
@@ -38,6 +39,9 @@ impl Mode {
     /// The builds that are wanted.
     pub(crate) fn select(&self, all: Vec<Build>) -> Result<Vec<Build>, String> {
         let Some(only) = &self.only else { return Ok(all) };
+        if only == "none" {
+            return Ok(Vec::new());
+        }
         let wanted: Vec<&str> = only.split(',').collect();
         for name in &wanted {
             if !all.iter().any(|build| build.name == *name) {

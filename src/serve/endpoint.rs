@@ -72,6 +72,8 @@ pub(super) struct Slot<D> {
     client: Client,
     /// Time that the last cycles while idle took beyond [`TICK`].
     debt: Duration,
+    /// Nothing is in the slot any more.
+    empty: bool,
 }
 
 impl<D: Device> Slot<D> {
@@ -90,6 +92,12 @@ impl<D: Device> Slot<D> {
         old
     }
 
+    /// Pulls the device out: from now on the slot answers as an empty one does. It loses what it knew.
+    pub(super) fn pull(&mut self) {
+        self.device.reset();
+        self.empty = true;
+    }
+
     /// Tells a device that is fresh from reset what is outside of it.
     fn wire(&mut self) {
         self.device.configure(self.config.function());
@@ -101,6 +109,9 @@ impl<D: Device> Slot<D> {
     }
 
     fn reset(&mut self) {
+        if self.empty {
+            return;
+        }
         self.device.reset();
         self.config.reset();
         self.wire();
@@ -126,6 +137,9 @@ impl<D: Device> Slot<D> {
 
     /// Lets the device run for a while. Returns whether it has more to do.
     fn run(&mut self, cycles: u32, time: Duration, while_idle: bool) -> bool {
+        if self.empty {
+            return false;
+        }
         let (begun, mut left) = (Instant::now(), cycles);
         loop {
             let busy = self.device.step(&mut self.client, CYCLES);
@@ -162,7 +176,13 @@ impl<D: Device> Endpoint<D> {
         }
         let ears = std::array::from_fn(|kind| Irqs::new(irqs[kind].count));
         let client = Client { memory: Memory::new(), irqs: ears, faults: Faults::default() };
-        let slot = Arc::new(Mutex::new(Slot { device, config, client, debt: Duration::ZERO }));
+        let slot = Arc::new(Mutex::new(Slot {
+            device,
+            config,
+            client,
+            debt: Duration::ZERO,
+            empty: false,
+        }));
         Self { slot, regions, irqs }
     }
 
@@ -200,6 +220,9 @@ impl<D: Device> Function for Endpoint<D> {
 
     fn read(&mut self, region: u32, mut offset: u64, out: &mut [u8]) {
         let mut slot = self.lock();
+        if slot.empty {
+            return out.fill(0xFF);
+        }
         let Some(bar) = bar(region) else { return slot.config.read(offset, out) };
         if !slot.config.is_awake() {
             return out.fill(0xFF);
@@ -216,6 +239,9 @@ impl<D: Device> Function for Endpoint<D> {
 
     fn write(&mut self, region: u32, mut offset: u64, data: &[u8]) {
         let mut slot = self.lock();
+        if slot.empty {
+            return;
+        }
         let Some(bar) = bar(region) else {
             match slot.config.write(offset, data) {
                 Effect::None => {}

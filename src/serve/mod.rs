@@ -110,6 +110,13 @@ impl<D: Device> Served<D> {
         Ok(old)
     }
 
+    /// Pulls the device out of its slot, under a client's hands if there is one: from now on every read, that
+    /// of configuration space too, is all ones, as on a bus where nobody answers; writes and resets do nothing,
+    /// and neither DMA nor an interrupt comes any more. For good.
+    pub fn pull(&self) {
+        lock(&self.slot).pull();
+    }
+
     /// DMA that clients refused so far.
     #[must_use]
     pub fn faults(&self) -> Faults {

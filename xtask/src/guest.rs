@@ -155,6 +155,7 @@ fn order(wanted: &Wanted<'_>) -> String {
     lines.extend(machine::functions().iter().map(|one| format!("function {}", one.address)));
     lines.extend(wanted.tests.iter().map(|test| format!("test {test}")));
     lines.push(format!("env ESNIC_DEVICE={}", wanted.device));
+    lines.push(format!("env ESNIC_DOOMED={}", machine::doomed()));
     // Register accesses take microseconds here instead of nanoseconds.
     let ops = if wanted.device == "rtl" { 1000 } else { 4000 };
     for (name, usual) in [("ESNIC_OPS", ops.to_string()), ("ESNIC_SEED", "1".to_owned())] {

@@ -62,7 +62,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "test",
         arguments: "[ARGS]",
-        about: "setup, doc tests, then every test of the workspace; ARGS go to nextest",
+        about: "setup, doc tests, guests, then every test of the workspace; ARGS go to nextest",
         run: test::run,
     },
     Task {

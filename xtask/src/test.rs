@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `cargo xtask test`: every test there is.
 //!
-//! Doc tests come first, because nextest cannot run them and because its summary, which then is the
-//! last thing printed, is what a reader looks for.
+//! Doc tests and the guest's come first, because nextest cannot run them and because its summary, which
+//! then is the last thing printed, is what a reader looks for.
 
 use crate::process::{cargo, run as run_command, shown};
-use crate::{Failure, Outcome, setup, waves};
+use crate::{Failure, Outcome, guest, setup, waves};
 use std::process::Stdio;
 
-/// Runs setup, doc tests and all other tests. Arguments select among the latter.
+/// Runs setup, doc tests, the tests in guests and all other tests. Arguments select among the latter.
 pub(crate) fn run(args: &[String]) -> Outcome {
     setup::run(&[])?;
-    let docs = if args.is_empty() {
-        doc_tests()
+    let first = if args.is_empty() {
+        [doc_tests(), in_guest("model"), in_guest("rtl")]
     } else {
-        println!("doc tests: not run, because arguments select among nextest's tests");
-        Ok(())
+        println!("doc tests and guests: not run, because arguments select among nextest's tests");
+        [Ok(()), Ok(()), Ok(())]
     };
 
     let mut nextest = cargo(&["nextest", "run"]);
@@ -33,8 +33,19 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     if outcome.is_err() {
         waves::after(&report);
     }
-    // Failing doc tests do not hide what nextest has to say.
-    outcome.and(docs)
+    // What failed before did not hide what nextest has to say.
+    let failed: Vec<String> = first
+        .into_iter()
+        .chain([outcome])
+        .filter_map(|outcome| outcome.err().map(|failure| failure.to_string()))
+        .collect();
+    if failed.is_empty() { Ok(()) } else { Err(Failure::Work(failed.join("\nxtask: "))) }
+}
+
+/// Runs the tests in a guest, with this device.
+fn in_guest(device: &str) -> Outcome {
+    println!("guest: tests over real VFIO; the device is the {device}");
+    guest::run(&["--device".to_owned(), device.to_owned()])
 }
 
 /// Runs the doc tests, shows their output only if one fails, and says how many there were.

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `where LANE CAPACITY` | the address of the function with so many SA slots that this lane has |
 //! | `plug ADDRESS PARAMS` | nothing; a device with these is there now, fresh from power-on |
+//! | `pull ADDRESS` | nothing; that slot is empty from now on |
 //! | `inject ADDRESS FAULT` | nothing; the device fails once |
 //! | `faults ADDRESS` | the knobs as they are |
 //! | `misbehave ADDRESS FAULTS` | nothing, or `no` if this kind of device has not such knobs |
@@ -61,6 +62,10 @@ fn answer(bench: &mut Bench, untold: &mut Untold, request: &str) -> Result<Optio
     }
     let served = &bench.at(address)?.served;
     match verb {
+        "pull" => {
+            served.pull();
+            Ok(Some(String::new()))
+        }
         "inject" => {
             let fault = rest.parse()?;
             served.with_device(|device| device.inject(fault));

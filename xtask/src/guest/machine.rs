@@ -17,6 +17,9 @@ const CAPACITIES: &[u32] = &[2, 32, 64, 4096];
 /// The capacity of the function that all lanes share, since few tests need it.
 const LARGEST: u32 = 1 << 20;
 
+/// The capacity of the function that a test pulls out: the last one, and no lane's.
+const DOOMED: u32 = 64;
+
 /// MSI-X vectors of each function: as many as the largest device has that is plugged in there.
 const VECTORS: u16 = 65;
 
@@ -46,7 +49,12 @@ pub(super) fn functions() -> Vec<Function> {
         address: format!("0000:{:02x}:00.0", n + 1),
         socket: format!("f{n}.sock"),
     };
-    of_lanes.chain([LARGEST]).enumerate().map(function).collect()
+    of_lanes.chain([LARGEST, DOOMED]).enumerate().map(function).collect()
+}
+
+/// The address of the function that a test pulls out.
+pub(super) fn doomed() -> String {
+    functions().pop().expect("it is the last of them").address
 }
 
 /// QEMU's command line, to be run in the directory of the run.
