@@ -29,6 +29,13 @@ pub(crate) enum Command {
     Caps(CapsArgs),
     /// Measure acknowledged updates of sequence numbers.
     Bench(BenchArgs),
+    /// Play a script of IPsecOV2 requests, as bytes, to a device.
+    ///
+    /// One JSON object a line: {"id":1,"oid":"0xFC030204","type":"set","nodes":["hex…"]}, or
+    /// {"cancel":1}, {"reset":true}, {"remove":true}. Before a request is submitted, all that came before
+    /// it has ended; a cancel, a reset or a removal meets what the line before it began. Prints one JSON
+    /// object a completion, with the nodes as they are left: handles filled in, keys wiped.
+    Oid(OidArgs),
     /// Offer a device as a PCI function over vfio-user, to other processes or to QEMU.
     ///
     /// It says a line for each socket once it can be used, and ends with SIGINT or SIGTERM. A
@@ -144,6 +151,34 @@ pub(crate) struct CapsArgs {
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct OidArgs {
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// The script; `-` for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) script: PathBuf,
+    /// How SAs are added: by ADD_SA as in NDIS 6.20, by ADD_SA_EX as in NDIS 6.30, or both.
+    #[arg(long, value_enum, default_value = "any")]
+    pub(crate) ndis: NdisArg,
+    /// Print a line for each status indication, too.
+    #[arg(long)]
+    pub(crate) indications: bool,
+}
+
+/// A version of NDIS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NdisArg {
+    /// ADD_SA and ADD_SA_EX.
+    Any,
+    /// ADD_SA.
+    #[value(name = "6.20")]
+    V6_20,
+    /// ADD_SA_EX.
+    #[value(name = "6.30")]
+    V6_30,
 }
 
 #[derive(Debug, clap::Args)]

@@ -13,6 +13,7 @@ mod demo;
 mod device;
 mod devices;
 mod failure;
+mod oid;
 mod output;
 pub mod serve;
 pub mod sync;
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
         Some(args::Command::Sync(args)) => sync::run(&args),
         Some(args::Command::Caps(args)) => caps::run(&args),
         Some(args::Command::Bench(args)) => bench::run(&args),
+        Some(args::Command::Oid(args)) => oid::run(&args),
         Some(args::Command::Serve(args)) => serve::run(&args),
         Some(args::Command::Devices(args)) => devices::run(&args),
         Some(args::Command::Bind(args)) => bind::bind(&args),

@@ -101,6 +101,11 @@ impl<T: Transport> Ticket<T> {
         self.wait(Instant::now() + self.core.nic.config.timeouts.command)
     }
 
+    /// Queue pair and number of the command.
+    pub(crate) fn place(&self) -> (usize, u32) {
+        (self.pair, self.number)
+    }
+
     /// Has `callback` called with `token` once the command is settled; at once if it is already.
     pub fn notify(self, callback: CallbackId, token: u64) {
         let due = self.core.pair(self.pair).pending.attach(self.number, callback.0, token);

@@ -12,6 +12,7 @@ pub mod hostile;
 #[cfg(not(esnic_guest))]
 pub mod model;
 pub mod needle;
+pub mod oids;
 pub mod pumped;
 pub mod recorder;
 #[cfg(not(esnic_guest))]

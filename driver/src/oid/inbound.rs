@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Bundles that are there, by handle, and what finds an inbound packet's SA: SPI, destination and protocol,
+//! which may therefore not be given twice.
+
+use super::parse::Bundle;
+use crate::sa::SaHandle;
+use crate::sa::SaSpec;
+use esnic_abi::Direction;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+
+/// What an inbound packet is found by.
+type Key = (u32, IpAddr, u8);
+
+/// The keys of one bundle: none if it is outbound.
+pub(super) type Keys = [Option<Key>; 2];
+
+/// All bundles.
+#[derive(Default)]
+pub(super) struct Bundles {
+    taken: HashSet<Key>,
+    keys: HashMap<SaHandle, Keys>,
+    /// Those that are being added, too.
+    count: usize,
+}
+
+/// Why a bundle cannot come in.
+pub(super) enum NoEntry {
+    /// There are as many as there may be.
+    Full,
+    /// Another SA would get its packets.
+    Twice,
+}
+
+fn key(spec: &SaSpec) -> Option<Key> {
+    (spec.direction == Direction::In).then_some((spec.spi.0, spec.dst, spec.protocol as u8))
+}
+
+impl Bundles {
+    /// Reserves a place.
+    pub(super) fn reserve(&mut self, bundle: &Bundle, most: usize) -> Result<Keys, NoEntry> {
+        if self.count >= most {
+            return Err(NoEntry::Full);
+        }
+        let keys = [key(&bundle.first), bundle.second.as_ref().and_then(key)];
+        if keys.iter().flatten().any(|key| self.taken.contains(key)) {
+            return Err(NoEntry::Twice);
+        }
+        self.taken.extend(keys.iter().flatten());
+        self.count += 1;
+        Ok(keys)
+    }
+
+    /// Gives a place back that came to nothing.
+    pub(super) fn release(&mut self, keys: &Keys) {
+        keys.iter().flatten().for_each(|key| {
+            self.taken.remove(key);
+        });
+        self.count -= 1;
+    }
+
+    /// The bundle is there.
+    pub(super) fn enter(&mut self, sa: SaHandle, keys: Keys) {
+        self.keys.insert(sa, keys);
+    }
+
+    /// The bundle is not there any more, if it was.
+    pub(super) fn leave(&mut self, sa: SaHandle) {
+        if let Some(keys) = self.keys.remove(&sa) {
+            self.release(&keys);
+        }
+    }
+}
