@@ -150,6 +150,8 @@ impl Table {
             (_, None) => aborted,
             (_, Some(Status::Ok)) | (Job::Delete(_), _) => NdisStatus::SUCCESS,
             (Job::Add(_), Some(Status::Unsupported)) => NdisStatus::NOT_SUPPORTED,
+            // A deletion came between: it is not found, and nothing else.
+            (Job::Update(..), Some(Status::Empty | Status::Stale)) => NdisStatus::INVALID_PARAMETER,
             // The shadow had no objection: device and shadow do not agree.
             _ => NdisStatus::FAILURE,
         };

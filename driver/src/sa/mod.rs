@@ -212,7 +212,8 @@ impl<T: Transport> SaManager<T> {
     }
 
     /// Moves the sequence numbers of one element. An update whose predecessor timed out is made a
-    /// compare-and-set from the last known high half, so that it cannot pull the device back (R36).
+    /// compare-and-set from the last known high half, so that it cannot pull the device back (R36). If another
+    /// thread deletes the SA meanwhile, it may end as EMPTY or STALE: there is no such SA any more.
     ///
     /// # Errors
     /// See [`SubmitError`].
