@@ -115,22 +115,28 @@ static void wrap_one(esnic_device nic, esnic_handle sa, uint32_t spi)
     esnic_ticket ticket;
     int32_t error;
 
-    update.mode = ESNIC_TOP;
+    /* The wrap, told by the high half alone, as IPsecOV2 does: the low half begins at 0. */
+    update.mode = ESNIC_HI;
     update.hi = 5;
-    update.lo = 3;
-    must(esnic_update(nic, sa, &update, &ticket), "update of both halves");
-    CHECK(done(nic, ticket, "update of both halves") == 0x500000003, "not 5:3");
+    must(esnic_update(nic, sa, &update, &ticket), "high half");
+    CHECK(done(nic, ticket, "high half") == 0x500000000, "not 5:0");
 
-    /* Only from 5 to 6, and again: the device holds 6 by then. */
+    /* Both halves, for whoever knows them. */
+    update.mode = ESNIC_TOP;
+    update.lo = 0xfffffff1;
+    must(esnic_update(nic, sa, &update, &ticket), "both halves");
+    CHECK(done(nic, ticket, "both halves") == 0x5fffffff1, "not 5:fffffff1");
+
+    /* The next wrap, only from 5 to 6; and late, when the device holds 6 already. */
     update.mode = ESNIC_HI;
     update.lo = 0;
     update.flags = ESNIC_UPDATE_CAS;
     update.expected_hi = 5;
     update.hi = 6;
     must(esnic_update(nic, sa, &update, &ticket), "compare-and-set");
-    CHECK(done(nic, ticket, "compare-and-set") >> 32 == 6, "not 6");
+    CHECK(done(nic, ticket, "compare-and-set") == 0x600000000, "not 6:0");
     update.hi = 7;
-    must(esnic_update(nic, sa, &update, &ticket), "compare-and-set");
+    must(esnic_update(nic, sa, &update, &ticket), "late compare-and-set");
     error = esnic_ticket_wait(nic, ticket, PATIENCE_MS, &outcome);
     CHECK(error == ESNIC_E_REFUSED, "%s", esnic_strerror(error));
     CHECK(outcome.status == ESNIC_STATUS_CONFLICT, "%s", esnic_status_name(outcome.status));
@@ -144,12 +150,12 @@ static void wrap_one(esnic_device nic, esnic_handle sa, uint32_t spi)
     CHECK(error == ESNIC_E_REFUSED, "%s", esnic_strerror(error));
     CHECK(outcome.status == ESNIC_STATUS_BACKWARD, "%s", esnic_status_name(outcome.status));
 
-    CHECK(query(nic, sa) == 0x600000003, "the device does not hold 6:3");
+    CHECK(query(nic, sa) == 0x600000000, "the device does not hold 6:0");
     must(esnic_known(nic, sa, &known), "what is known");
-    CHECK(known.state == ESNIC_LIVE && known.hi == 6 && known.lo == 3,
+    CHECK(known.state == ESNIC_LIVE && known.hi == 6 && known.lo == 0 && known.flags == ESNIC_KNOWN_LO,
           "state %" PRIu32 ", %" PRIu32 ":%" PRIu32, known.state, known.hi, known.lo);
-    printf("SPI %#" PRIx32 ": 4:4294967280 -> 5:3 -> 6:3; a late 5->7 and a step back to 5 were refused\n",
-           spi);
+    printf("SPI %#" PRIx32 ": 4:fffffff0 -> 5:0 -> 5:fffffff1 -> 6:0; a late 5 -> 7 and a step back to 5"
+           " were refused\n", spi);
 
     /* An update that names what the SA is not does not even leave. */
     update.spi++;
@@ -279,7 +285,7 @@ int main(int argc, char **argv)
         out[k] = add(nic, SPI_OUT + k, ESNIC_OUT);
         in[k] = add(nic, SPI_IN + k, ESNIC_IN);
     }
-    printf("add: %d SAs in both directions, at 4:4294967280\n", 2 * TUNNELS);
+    printf("add: %d SAs in both directions, at 4:fffffff0\n", 2 * TUNNELS);
     wrap_one(nic, out[0], SPI_OUT);
     wrap_all(nic, out, in);
     bundle(nic);

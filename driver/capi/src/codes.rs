@@ -166,7 +166,9 @@ pub enum esnic_algorithm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum esnic_update_mode {
-    /// The high half alone; the low one stays.
+    /// The high half alone, as IPsecOV2's UPDATE_SA does. The one that is held changes nothing. The next
+    /// one, where the low half is 2^31 or more, is the wrap: the low half begins at 0. Any other one
+    /// is taken as told, and the low half is not known any more.
     ESNIC_HI = 0,
     /// Both halves.
     ESNIC_TOP = 1,
