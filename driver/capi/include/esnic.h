@@ -592,8 +592,9 @@ int32_t esnic_add_bundle(esnic_device device,
 // After one that timed out, the next is made a compare-and-set by the driver, so that it cannot pull
 // the device back.
 //
-// ESNIC_E_NOT_FOUND, ESNIC_E_MISMATCH, ESNIC_E_LOST, ESNIC_E_FULL, ESNIC_E_BUSY, ESNIC_E_CLOSED:
-// nothing has changed.
+// ESNIC_E_BUSY: an earlier request for the SA is under way on the direct path, which takes one an SA:
+// wait for its ticket, or esnic_poll, and try again. ESNIC_E_NOT_FOUND, ESNIC_E_MISMATCH, ESNIC_E_LOST,
+// ESNIC_E_FULL, ESNIC_E_CLOSED. Nothing has changed then.
 int32_t esnic_update(esnic_device device,
                      esnic_handle sa,
                      const struct esnic_update *update,

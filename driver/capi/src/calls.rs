@@ -183,8 +183,9 @@ pub unsafe extern "C" fn esnic_add_bundle(
 /// After one that timed out, the next is made a compare-and-set by the driver, so that it cannot pull
 /// the device back.
 ///
-/// ESNIC_E_NOT_FOUND, ESNIC_E_MISMATCH, ESNIC_E_LOST, ESNIC_E_FULL, ESNIC_E_BUSY, ESNIC_E_CLOSED:
-/// nothing has changed.
+/// ESNIC_E_BUSY: an earlier request for the SA is under way on the direct path, which takes one an SA:
+/// wait for its ticket, or esnic_poll, and try again. ESNIC_E_NOT_FOUND, ESNIC_E_MISMATCH, ESNIC_E_LOST,
+/// ESNIC_E_FULL, ESNIC_E_CLOSED. Nothing has changed then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn esnic_update(
     device: esnic_device,
