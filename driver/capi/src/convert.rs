@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_status_has_the_name_of_the_contract() {
         for code in Status::CODES.codes {
-            let found = status_name(u32::try_from(code.value).unwrap());
+            let found = status_name(code.value);
             assert_eq!(found.and_then(|name| name.to_str().ok()), Some(code.name));
         }
         assert_eq!(status_name(256), None);

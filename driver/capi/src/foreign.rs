@@ -112,7 +112,9 @@ impl<'c> Caller<'c> {
         let size = self.size_at::<T>(from)?;
         for at in size_of::<T>()..size {
             // SAFETY: below the size that the caller says the structure has.
-            let byte = unsafe { from.add(at).read() };
+            let place = unsafe { from.add(at) };
+            // SAFETY: as above.
+            let byte = unsafe { place.read() };
             if byte != 0 {
                 let text =
                     format!("struct {} uses members that this library does not know", T::NAME);
