@@ -2,7 +2,7 @@
 //! `cargo xtask ci`: the gate, as named steps that each run alone.
 
 use crate::process::{cargo, cargo_tool, root, run as run_command};
-use crate::{Failure, Outcome, abi, cocotb, figures, formal, lint, setup, synth, test};
+use crate::{Failure, Outcome, abi, capi, cocotb, figures, formal, lint, setup, synth, test};
 use std::process::Command;
 use std::time::Instant;
 
@@ -36,6 +36,11 @@ const STEPS: &[Step] = &[
         name: "abi",
         promise: "what is printed from the layout is committed",
         run: || abi::run(&["--check".into()]),
+    },
+    Step {
+        name: "capi",
+        promise: "the C header is current, and a C program builds and runs with both libraries",
+        run: || capi::run(&["--check".into()]),
     },
     Step {
         name: "deny",

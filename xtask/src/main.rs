@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod abi;
+mod capi;
 mod ci;
 mod cocotb;
 mod coverage;
@@ -70,6 +71,12 @@ const TASKS: &[Task] = &[
         arguments: "[--check]",
         about: "print the SystemVerilog package and the register manual from the layout",
         run: abi::run,
+    },
+    Task {
+        name: "capi",
+        arguments: "[--check | --install PREFIX]",
+        about: "print the C header; or check it, libraries and example; or install header, libraries and esnic.pc",
+        run: capi::run,
     },
     Task {
         name: "rtl-lint",

@@ -69,20 +69,26 @@ pub(crate) fn cargo_tool(name: &str) -> Result<String, Failure> {
     }
     let package = format!("cargo-{name}");
     println!("{package} is missing: building it once, which takes some minutes");
-    let mut install = cargo(&["install", "--locked", &package]);
+    install(&package, &[])?;
+    version(cargo(&[name])).ok_or_else(|| {
+        Failure::Work(format!(
+            "{package} was installed, but `cargo {name}` does not run; is cargo's bin directory in PATH?"
+        ))
+    })
+}
+
+/// Builds a package's programs from the registry.
+pub(crate) fn install(package: &str, how: &[&str]) -> Outcome {
+    let mut install = cargo(&["install", "--locked"]);
+    install.args(how).arg(package);
     // A tool that starts other programs need not be fast itself: build it in a third of the time.
     install.env("CARGO_PROFILE_RELEASE_LTO", "off");
     install.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
     install.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    let shown = shown(&install);
     run(install).map_err(|_| {
         Failure::Work(format!(
-            "{package} is missing and could not be installed; the lines above say why, \
-             and `cargo install --locked {package}` tries again"
-        ))
-    })?;
-    version(cargo(&[name])).ok_or_else(|| {
-        Failure::Work(format!(
-            "{package} was installed, but `cargo {name}` does not run; is cargo's bin directory in PATH?"
+            "{package} is missing and could not be installed; the lines above say why, and `{shown}` tries again"
         ))
     })
 }

@@ -88,6 +88,12 @@ impl<T: Transport> Batch<T> {
         self.requests.is_empty()
     }
 
+    /// How many requests, from the front, have been dealt with: sent, or refused.
+    #[must_use]
+    pub fn sent(&self) -> usize {
+        self.sent
+    }
+
     /// Empties the batch; commands that are under way go on.
     pub fn clear(&mut self) {
         self.let_go();
