@@ -292,6 +292,7 @@ fn p12_the_capabilities_say_what_the_device_can<B: Backend>() {
     assert_eq!([5, 6, 0xC, 0xD, 0xF].map(flag), [0; 5]);
     assert_eq!((word(0x10), word(0x14), word(0x18)), (3, 0x38, 0x39));
     assert_eq!(word(0x1C), desk.port.manager().bundle_capacity() as u32, "in bundles");
+    drop(desk);
     // And a device that can less says less.
     use esnic_abi::regs::global::FEATURES;
     let none = FEATURES::ESN.put(0, 1) | FEATURES::AH.put(0, 1) | FEATURES::UDP_TUNNEL.put(0, 1);

@@ -328,6 +328,7 @@ fn g12_unknown_and_unsupported_are_told_apart<B: Backend>() {
         let status = desk.run(set(number, [vec![0; 64]])).status;
         assert_eq!(status, NdisStatus::INVALID_OID, "{number:#x}");
     }
+    drop(desk);
     // A device without tunnel mode has no IPsec offload to offer.
     let tunnel = esnic_abi::regs::global::FEATURES::TUNNEL.put(0, 1);
     let less = Params { features: small().features & !tunnel, ..small() };
@@ -493,6 +494,7 @@ fn g17_halting_waits_for_what_is_outstanding<B: Backend>() {
     assert_eq!(late.status, NdisStatus::CLOSING);
     assert_eq!(desk.delete(handle), NdisStatus::NOT_ACCEPTED);
 
+    drop(desk);
     // What does not end is not waited for without end, and nothing is closed under it.
     let desk = Desk::<B>::new();
     let handle = desk.add(&Add::esp(1));

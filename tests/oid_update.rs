@@ -253,12 +253,9 @@ fn u14_update_and_delete_have_one_order<B: Backend>() {
 }
 
 fn u15_before_its_add_has_ended_an_sa_is_unknown<B: Backend>() {
-    let desk = Desk::<B>::new();
     // The handle that it will have, known from a device that is exactly the same.
-    let foreseen = {
-        let twin = Desk::<B>::new();
-        twin.add(&Add::esp(1))
-    };
+    let foreseen = Desk::<B>::new().add(&Add::esp(1));
+    let desk = Desk::<B>::new();
     desk.port.submit(numbered(1, set(number::ADD_SA, [Add::esp(1).bytes()])));
     desk.port.submit(numbered(2, set(number::UPDATE_SA, [update_sa(foreseen, ESP, 1, 5)])));
     let mut all = desk.wait();
