@@ -11,6 +11,7 @@ mod figures;
 mod formal;
 mod guest;
 mod lint;
+mod loom;
 mod mutants;
 mod process;
 mod python;
@@ -124,6 +125,12 @@ const TASKS: &[Task] = &[
         arguments: "[--list] [--depth N] [--jobs N] [--no-faults] [PROOF…]",
         about: "prove properties of the RTL; all proofs, or those named",
         run: formal::run,
+    },
+    Task {
+        name: "loom",
+        arguments: "[--preemptions N] [MODEL…]",
+        about: "check models of the driver's lock-free parts, and that each can fail",
+        run: loom::run,
     },
     Task {
         name: "ci",

@@ -299,7 +299,7 @@ impl<T: Transport> Batch<T> {
         for (k, &(handle, hi)) in items.iter().enumerate() {
             targets[k] = Target { handle, wanted: hi.into() };
             let element = &core.elements[handle.index.0 as usize];
-            match core.enter(element, handle, Path::Ring) {
+            match element.enter(handle, Path::Ring) {
                 Ok(Path::Ring) => entered = k + 1,
                 // Something has changed since we looked: leave it to the single update.
                 Ok(Path::Direct) => {
