@@ -11,7 +11,8 @@
 use crate::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use vm_memory::{Bytes, MmapRegion, VolatileMemory};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use vm_memory::{MmapRegion, VolatileMemory};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Salt and key of one SA. Wiped on drop; never printed. Behind a box, so that moving it leaves no copy.
@@ -100,6 +101,9 @@ pub enum KeyMemory {
 const CELL: usize = 64;
 
 /// Keys of every SA, by index, in memory that neither swap nor core dumps nor children see.
+///
+/// Whoever asks by an old handle reads a cell while it is wiped or filled for another SA, and finds out
+/// afterwards that what it read means nothing; so cells are read and written as atomics.
 pub(crate) struct Vault {
     region: Arc<MmapRegion>,
     locked: bool,
@@ -135,10 +139,9 @@ impl Vault {
     /// Runs `f` on the keys of `index`; the copy it sees is wiped afterwards.
     pub(crate) fn with<R>(&self, index: usize, f: impl FnOnce(Keys<'_>) -> R) -> R {
         let mut cell = Zeroizing::new([0; CELL]);
-        self.region
-            .as_volatile_slice()
-            .read_slice(cell.as_mut_slice(), index * CELL)
-            .expect("the index is below the capacity");
+        for (k, bytes) in cell.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            *bytes = self.quadword(index, k).load(Ordering::Relaxed).to_ne_bytes();
+        }
         let (salt, rest) = cell.split_first_chunk().expect("a cell is longer than a salt");
         let (key, _) = rest.split_first_chunk().expect("a cell holds a key behind the salt");
         f(Keys { salt, key })
@@ -154,10 +157,16 @@ impl Vault {
     }
 
     fn write(&self, index: usize, cell: &[u8; CELL]) {
-        self.region
-            .as_volatile_slice()
-            .write_slice(cell, index * CELL)
-            .expect("the index is below the capacity");
+        // Release: whoever reads these bytes sees in which state the slot is by now.
+        fence(Ordering::Release);
+        for (k, bytes) in cell.as_chunks::<8>().0.iter().enumerate() {
+            self.quadword(index, k).store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
+        }
+    }
+
+    fn quadword(&self, index: usize, k: usize) -> &AtomicU64 {
+        let place = self.region.get_atomic_ref(index * CELL + 8 * k);
+        place.expect("the index is below the capacity")
     }
 }
 

@@ -138,7 +138,11 @@ impl<T: Transport> Batch<T> {
             match self.submit() {
                 Ok(sent) if sent == self.requests.len() => break,
                 Ok(_) => {}
-                Err(_) => return self.refuse_rest(),
+                // What was sent before the gate closed has outcomes to wait for all the same.
+                Err(_) => {
+                    self.refuse_rest();
+                    break;
+                }
             }
             let busy = core.poll() > 0;
             if Instant::now() >= deadline {
@@ -191,12 +195,11 @@ impl<T: Transport> Batch<T> {
         }
     }
 
-    fn refuse_rest(&mut self) -> Result<(), WaitError> {
+    fn refuse_rest(&mut self) {
         for place in &mut self.places[self.sent..] {
             *place = Place::Refused(SubmitError::Closed);
         }
         self.sent = self.requests.len();
-        Ok(())
     }
 
     /// The outcome of item `k`: `None` while it is under way or not submitted.
