@@ -10,6 +10,7 @@
 
 use crate::error::Error;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use vm_memory::{MmapRegion, VolatileMemory};
@@ -180,34 +181,52 @@ impl Drop for Vault {
 
 /// Keeps the pages of `region` out of core dumps and out of forked children, and locks them: the
 /// part that a limit can forbid comes last.
-pub(crate) fn protect(region: &MmapRegion) -> std::io::Result<()> {
-    let (start, len) = (region.as_ptr().cast(), region.size());
+pub(crate) fn protect(region: &MmapRegion) -> io::Result<()> {
     // A child would share the pages of a file, so that wiping them is no way to hide them.
     let shared = region.file_offset().is_some();
-    let fork = if shared { libc::MADV_DONTFORK } else { libc::MADV_WIPEONFORK };
-    for advice in [libc::MADV_DONTDUMP, fork] {
-        // SAFETY: the range is exactly the mapping that `region` owns and keeps for longer than this
-        // call; each kind of advice leaves the content of this process alone.
-        if unsafe { libc::madvise(start, len, advice) } != 0 {
-            return Err(std::io::Error::last_os_error());
-        }
-    }
-    // SAFETY: as above; locking changes no content.
-    if unsafe { libc::mlock2(start, len, libc::MLOCK_ONFAULT) } != 0 {
-        return Err(std::io::Error::last_os_error());
-    }
-    Ok(())
+    advise(region, libc::MADV_DONTDUMP)?;
+    advise(region, if shared { libc::MADV_DONTFORK } else { libc::MADV_WIPEONFORK })?;
+    lock(region)
 }
 
 /// Keeps huge pages, which are never swapped, out of core dumps and of forked children.
-pub(crate) fn hide(region: &MmapRegion) -> std::io::Result<()> {
-    for advice in [libc::MADV_DONTDUMP, libc::MADV_DONTFORK] {
-        // SAFETY: as in `protect`.
-        if unsafe { libc::madvise(region.as_ptr().cast(), region.size(), advice) } != 0 {
-            return Err(std::io::Error::last_os_error());
-        }
-    }
+pub(crate) fn hide(region: &MmapRegion) -> io::Result<()> {
+    advise(region, libc::MADV_DONTDUMP)?;
+    advise(region, libc::MADV_DONTFORK)
+}
+
+/// Miri knows memory, and no pages: nothing to advise.
+#[cfg(miri)]
+fn advise(_: &MmapRegion, _: libc::c_int) -> io::Result<()> {
     Ok(())
+}
+
+/// One of the kinds of advice that leave the content of this process alone.
+#[cfg(not(miri))]
+fn advise(region: &MmapRegion, advice: libc::c_int) -> io::Result<()> {
+    let (start, len) = (region.as_ptr().cast(), region.size());
+    // SAFETY: the range is exactly the mapping that `region` owns and keeps for longer than this
+    // call; each kind of advice leaves the content of this process alone.
+    match unsafe { libc::madvise(start, len, advice) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// As above: nothing to lock.
+#[cfg(miri)]
+fn lock(_: &MmapRegion) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(not(miri))]
+fn lock(region: &MmapRegion) -> io::Result<()> {
+    let (start, len) = (region.as_ptr().cast(), region.size());
+    // SAFETY: as in `advise`; locking changes no content.
+    match unsafe { libc::mlock2(start, len, libc::MLOCK_ONFAULT) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 #[cfg(test)]

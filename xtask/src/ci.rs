@@ -2,7 +2,7 @@
 //! `cargo xtask ci`: the gate, as named steps that each run alone.
 
 use crate::process::{cargo, cargo_tool, root, run as run_command};
-use crate::{Failure, Outcome, abi, cocotb, figures, formal, lint, loom, setup, synth, test};
+use crate::{Failure, Outcome, abi, cocotb, figures, formal, lint, loom, miri, setup, synth, test};
 use std::process::Command;
 use std::time::Instant;
 
@@ -46,6 +46,11 @@ const STEPS: &[Step] = &[
         name: "loom",
         promise: "models of the driver's lock-free parts hold, and notice planted mistakes",
         run: || loom::run(&[]),
+    },
+    Step {
+        name: "miri",
+        promise: "Miri finds nothing in the driver's memory and threads",
+        run: || miri::run(&[]),
     },
     Step { name: "bench-smoke", promise: "every benchmark runs once", run: bench_smoke },
     Step {

@@ -38,6 +38,8 @@ pub(crate) fn ensure(component: &str) -> Outcome {
     install.args(["--component", "rust-src", "--component", component]);
     let tried = shown(&install);
     run_command(install).map_err(|_| {
-        Failure::Work(format!("there is no nightly toolchain with {component}; `{tried}` tries again"))
+        Failure::Work(format!(
+            "there is no nightly toolchain with {component}; `{tried}` tries again"
+        ))
     })
 }
