@@ -285,7 +285,38 @@ fn a_batch_is_used_again<B: Backend>() {
     assert_eq!(batch.outcome(0), Some(Err(SubmitError::Closed)));
 }
 
+fn a_batch_that_is_cut_off_does_not_pass_for_settled<B: Backend>() {
+    let (manager, link, all) = with_sas::<B>(config(), 40);
+    manager.set_path_policy(PathPolicy::Ring);
+    misbehave!(B, link, |faults| {
+        faults.corrupt_completion = Trigger::next();
+        faults.corrupt_mask = [0xFF; 16];
+        faults.corrupt_mask[15] = 0x7F;
+    });
+    let mut batch = manager.batch(40);
+    for (n, &sa) in (0..).zip(&all) {
+        batch.update(sa, update(&esp(n), Change::top(Top::new(n, n))));
+    }
+    let sent = batch.submit().unwrap();
+    assert!(sent < 40, "more than fits into the ring");
+    let deadline = soon();
+    while manager.query(all[39]).err() != Some(SubmitError::Closed) {
+        manager.poll();
+        link.relax();
+        assert!(Instant::now() < deadline, "the driver takes a broken completion");
+    }
+    // What was not sent is refused; what was sent has no outcome, and the device is not asked again.
+    let cut_off = batch.run(soon());
+    assert!(matches!(cut_off, Err(WaitError::Device(Error::Protocol(_)))), "{cut_off:?}");
+    assert!((sent..40).all(|k| batch.outcome(k) == Some(Err(SubmitError::Closed))));
+    assert!((0..sent).any(|k| batch.outcome(k).is_none()));
+    manager.recover(Verify::All).unwrap();
+    assert!((0..sent).all(|k| matches!(batch.outcome(k), Some(Ok(_)))));
+    assert_eq!(manager.diff().unwrap(), []);
+}
+
 on_every_backend!(
+    a_batch_that_is_cut_off_does_not_pass_for_settled,
     a_batch_rings_one_doorbell,
     a_pair_each_rings_once,
     four_updates_of_the_high_half_share_a_command,

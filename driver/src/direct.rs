@@ -2,9 +2,9 @@
 //! The direct path's two scarce things: entries of a pair's doorbell ring, and stage buffers of the
 //! device.
 
+use crate::sync::{AtomicBool, AtomicU32, Ordering};
 use crossbeam::utils::CachePadded;
 use esnic_abi::{DirectEntry, Epoch, RingIndex, SaIndex};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// A pair's ring of direct doorbells.
 pub(crate) struct DirectRing {
@@ -99,7 +99,10 @@ impl Stages {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod models;
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

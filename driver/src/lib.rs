@@ -31,6 +31,7 @@ pub mod sa;
 #[allow(unsafe_code, reason = "locking pages that hold keys takes system calls")]
 pub mod secret;
 mod sq;
+mod sync;
 pub mod ticket;
 pub mod transport;
 

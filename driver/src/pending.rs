@@ -10,9 +10,8 @@
 mod entry;
 
 use crate::cq::Broken;
-use crossbeam::queue::ArrayQueue;
+use crate::sync::{ArrayQueue, Ordering};
 use esnic_abi::Cookie;
-use std::sync::atomic::Ordering;
 
 pub(crate) use entry::{Entry, Kind, Target};
 pub use entry::{Outcome, Settled};
@@ -146,7 +145,9 @@ impl Pending {
         if number as usize >= self.entries.len() {
             return Err(Broken::CookieUnknown);
         }
-        let present = self.cookie(number).0 == cookie && self.entry(number).is_open();
+        // In this order: an entry that a later use has opened shows that use's cookie. The other way
+        // round the use could end and another begin in between, and a duplicate be taken for its.
+        let present = self.entry(number).is_open() && self.cookie(number).0 == cookie;
         present.then_some(number).ok_or(Broken::CookieNotPending)
     }
 
@@ -231,7 +232,10 @@ impl Pending {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod models;
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use esnic_abi::{Opcode, Status};

@@ -10,8 +10,10 @@
 
 use crate::error::Error;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
-use vm_memory::{Bytes, MmapRegion, VolatileMemory};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use vm_memory::{MmapRegion, VolatileMemory};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Salt and key of one SA. Wiped on drop; never printed. Behind a box, so that moving it leaves no copy.
@@ -100,6 +102,9 @@ pub enum KeyMemory {
 const CELL: usize = 64;
 
 /// Keys of every SA, by index, in memory that neither swap nor core dumps nor children see.
+///
+/// Whoever asks by an old handle reads a cell while it is wiped or filled for another SA, and finds out
+/// afterwards that what it read means nothing; so cells are read and written as atomics.
 pub(crate) struct Vault {
     region: Arc<MmapRegion>,
     locked: bool,
@@ -135,10 +140,9 @@ impl Vault {
     /// Runs `f` on the keys of `index`; the copy it sees is wiped afterwards.
     pub(crate) fn with<R>(&self, index: usize, f: impl FnOnce(Keys<'_>) -> R) -> R {
         let mut cell = Zeroizing::new([0; CELL]);
-        self.region
-            .as_volatile_slice()
-            .read_slice(cell.as_mut_slice(), index * CELL)
-            .expect("the index is below the capacity");
+        for (k, bytes) in cell.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            *bytes = self.quadword(index, k).load(Ordering::Relaxed).to_ne_bytes();
+        }
         let (salt, rest) = cell.split_first_chunk().expect("a cell is longer than a salt");
         let (key, _) = rest.split_first_chunk().expect("a cell holds a key behind the salt");
         f(Keys { salt, key })
@@ -154,10 +158,16 @@ impl Vault {
     }
 
     fn write(&self, index: usize, cell: &[u8; CELL]) {
-        self.region
-            .as_volatile_slice()
-            .write_slice(cell, index * CELL)
-            .expect("the index is below the capacity");
+        // Release: whoever reads these bytes sees in which state the slot is by now.
+        fence(Ordering::Release);
+        for (k, bytes) in cell.as_chunks::<8>().0.iter().enumerate() {
+            self.quadword(index, k).store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
+        }
+    }
+
+    fn quadword(&self, index: usize, k: usize) -> &AtomicU64 {
+        let place = self.region.get_atomic_ref(index * CELL + 8 * k);
+        place.expect("the index is below the capacity")
     }
 }
 
@@ -171,34 +181,52 @@ impl Drop for Vault {
 
 /// Keeps the pages of `region` out of core dumps and out of forked children, and locks them: the
 /// part that a limit can forbid comes last.
-pub(crate) fn protect(region: &MmapRegion) -> std::io::Result<()> {
-    let (start, len) = (region.as_ptr().cast(), region.size());
+pub(crate) fn protect(region: &MmapRegion) -> io::Result<()> {
     // A child would share the pages of a file, so that wiping them is no way to hide them.
     let shared = region.file_offset().is_some();
-    let fork = if shared { libc::MADV_DONTFORK } else { libc::MADV_WIPEONFORK };
-    for advice in [libc::MADV_DONTDUMP, fork] {
-        // SAFETY: the range is exactly the mapping that `region` owns and keeps for longer than this
-        // call; each kind of advice leaves the content of this process alone.
-        if unsafe { libc::madvise(start, len, advice) } != 0 {
-            return Err(std::io::Error::last_os_error());
-        }
-    }
-    // SAFETY: as above; locking changes no content.
-    if unsafe { libc::mlock2(start, len, libc::MLOCK_ONFAULT) } != 0 {
-        return Err(std::io::Error::last_os_error());
-    }
-    Ok(())
+    advise(region, libc::MADV_DONTDUMP)?;
+    advise(region, if shared { libc::MADV_DONTFORK } else { libc::MADV_WIPEONFORK })?;
+    lock(region)
 }
 
 /// Keeps huge pages, which are never swapped, out of core dumps and of forked children.
-pub(crate) fn hide(region: &MmapRegion) -> std::io::Result<()> {
-    for advice in [libc::MADV_DONTDUMP, libc::MADV_DONTFORK] {
-        // SAFETY: as in `protect`.
-        if unsafe { libc::madvise(region.as_ptr().cast(), region.size(), advice) } != 0 {
-            return Err(std::io::Error::last_os_error());
-        }
-    }
+pub(crate) fn hide(region: &MmapRegion) -> io::Result<()> {
+    advise(region, libc::MADV_DONTDUMP)?;
+    advise(region, libc::MADV_DONTFORK)
+}
+
+/// Miri knows memory, and no pages: nothing to advise.
+#[cfg(miri)]
+fn advise(_: &MmapRegion, _: libc::c_int) -> io::Result<()> {
     Ok(())
+}
+
+/// One of the kinds of advice that leave the content of this process alone.
+#[cfg(not(miri))]
+fn advise(region: &MmapRegion, advice: libc::c_int) -> io::Result<()> {
+    let (start, len) = (region.as_ptr().cast(), region.size());
+    // SAFETY: the range is exactly the mapping that `region` owns and keeps for longer than this
+    // call; each kind of advice leaves the content of this process alone.
+    match unsafe { libc::madvise(start, len, advice) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// As above: nothing to lock.
+#[cfg(miri)]
+fn lock(_: &MmapRegion) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(not(miri))]
+fn lock(region: &MmapRegion) -> io::Result<()> {
+    let (start, len) = (region.as_ptr().cast(), region.size());
+    // SAFETY: as in `advise`; locking changes no content.
+    match unsafe { libc::mlock2(start, len, libc::MLOCK_ONFAULT) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 #[cfg(test)]

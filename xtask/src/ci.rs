@@ -2,7 +2,10 @@
 //! `cargo xtask ci`: the gate, as named steps that each run alone.
 
 use crate::process::{cargo, cargo_tool, root, run as run_command};
-use crate::{Failure, Outcome, abi, capi, cocotb, figures, formal, lint, setup, synth, test};
+use crate::{
+    Failure, Outcome, abi, capi, cocotb, figures, formal, lint, loom, miri, nightly, setup, synth,
+    test,
+};
 use std::process::Command;
 use std::time::Instant;
 
@@ -46,6 +49,16 @@ const STEPS: &[Step] = &[
         name: "deny",
         promise: "dependencies: known licences, known sources, no bans",
         run: deny,
+    },
+    Step {
+        name: "loom",
+        promise: "models of the driver's lock-free parts hold, and notice planted mistakes",
+        run: || loom::run(&[]),
+    },
+    Step {
+        name: "miri",
+        promise: "Miri finds nothing in the driver's memory and threads, where there is a nightly",
+        run: miri,
     },
     Step { name: "bench-smoke", promise: "every benchmark runs once", run: bench_smoke },
     Step {
@@ -105,6 +118,17 @@ fn named(name: &str) -> Result<&'static Step, Failure> {
     STEPS.iter().find(|step| step.name == name).ok_or_else(|| {
         Failure::Usage(format!("there is no step `{name}`; see `cargo xtask ci --list`"))
     })
+}
+
+/// What is missing is said, since a machine without rustup cannot have a nightly.
+fn miri() -> Outcome {
+    match nightly::ensure("miri") {
+        Ok(()) => miri::run(&[]),
+        Err(why) => {
+            println!("miri: NOT RUN: {why}");
+            Ok(())
+        }
+    }
 }
 
 /// All that hold. The planted faults are left to `cargo xtask rtl-formal`.

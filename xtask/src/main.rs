@@ -12,11 +12,15 @@ mod figures;
 mod formal;
 mod guest;
 mod lint;
+mod loom;
+mod miri;
 mod mutants;
+mod nightly;
 mod process;
 mod python;
 mod rtl;
 mod setup;
+mod stress;
 mod synth;
 mod test;
 mod verilator;
@@ -131,6 +135,24 @@ const TASKS: &[Task] = &[
         arguments: "[--list] [--depth N] [--jobs N] [--no-faults] [PROOF…]",
         about: "prove properties of the RTL; all proofs, or those named",
         run: formal::run,
+    },
+    Task {
+        name: "loom",
+        arguments: "[--preemptions N] [MODEL…]",
+        about: "check models of the driver's lock-free parts, and that each can fail",
+        run: loom::run,
+    },
+    Task {
+        name: "miri",
+        arguments: "",
+        about: "run the driver's tests of memory and threads in Miri; takes a nightly toolchain",
+        run: miri::run,
+    },
+    Task {
+        name: "stress",
+        arguments: "[--plain] [OPS]",
+        about: "many threads at once under ThreadSanitizer, ten million commands; takes a nightly toolchain",
+        run: stress::run,
     },
     Task {
         name: "ci",

@@ -2,8 +2,9 @@
 //! One entry of the pending table, and what is said in it.
 
 use super::{COMMAND, IN_FLIGHT, NONE};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use esnic_abi::{Handle, Opcode, Status, Update4};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::array;
 
 /// How a command went, as far as the driver will ever know. [`Settled::is_ok`] says whether it did
 /// what was asked.
@@ -92,8 +93,8 @@ impl Entry {
             open: 0.into(),
             said: 0.into(),
             result: 0.into(),
-            targets: [const { AtomicU64::new(0) }; Update4::MAX_ITEMS],
-            wanted: [const { AtomicU64::new(0) }; Update4::MAX_ITEMS],
+            targets: array::from_fn(|_| 0.into()),
+            wanted: array::from_fn(|_| 0.into()),
             callback: 0.into(),
             token: 0.into(),
         }

@@ -144,7 +144,11 @@ impl<T: Transport> Batch<T> {
             match self.submit() {
                 Ok(sent) if sent == self.requests.len() => break,
                 Ok(_) => {}
-                Err(_) => return self.refuse_rest(),
+                // What was sent before the gate closed has outcomes to wait for all the same.
+                Err(_) => {
+                    self.refuse_rest();
+                    break;
+                }
             }
             let busy = core.poll() > 0;
             if Instant::now() >= deadline {
@@ -197,12 +201,11 @@ impl<T: Transport> Batch<T> {
         }
     }
 
-    fn refuse_rest(&mut self) -> Result<(), WaitError> {
+    fn refuse_rest(&mut self) {
         for place in &mut self.places[self.sent..] {
             *place = Place::Refused(SubmitError::Closed);
         }
         self.sent = self.requests.len();
-        Ok(())
     }
 
     /// The outcome of item `k`: `None` while it is under way or not submitted.
@@ -305,7 +308,7 @@ impl<T: Transport> Batch<T> {
         for (k, &(handle, hi)) in items.iter().enumerate() {
             targets[k] = Target { handle, wanted: hi.into() };
             let element = &core.elements[handle.index.0 as usize];
-            match core.enter(element, handle, Path::Ring) {
+            match element.enter(handle, Path::Ring) {
                 Ok(Path::Ring) => entered = k + 1,
                 // Something has changed since we looked: leave it to the single update.
                 Ok(Path::Direct) => {

@@ -3,8 +3,9 @@
 //! life the slot is. Any thread reads it; states move by compare-and-swap; `top` moves only when a
 //! good completion says so, by the one thread that takes the pair's completions.
 
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use esnic_abi::{Generation, Handle, LiveView, SaIndex, SlotState, Top};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::array;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Life of a slot, as the driver sees it.
@@ -106,7 +107,7 @@ impl Element {
             pair: AtomicU32::new(0),
             waiting: AtomicU32::new(crate::pending::NONE),
             failures: AtomicU32::new(0),
-            words: [const { AtomicU64::new(0) }; WORDS],
+            words: array::from_fn(|_| 0.into()),
         }
     }
 
@@ -200,7 +201,7 @@ pub(crate) fn handle(index: u32, generation: Generation) -> Handle {
     Handle { index: SaIndex(index), generation }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -4,7 +4,6 @@
 
 use super::element::{Element, State, handle};
 use super::spec::address;
-use super::submit::alive;
 use super::{SaHandle, SaManager, SaSpec};
 use crate::core::Core;
 use crate::error::Error;
@@ -138,10 +137,7 @@ impl<T: Transport> SaManager<T> {
     #[must_use]
     pub fn known_top(&self, sa: SaHandle) -> Option<(Top, bool)> {
         let element = self.core.element(sa.0).ok()?;
-        let top = element.top();
-        // What was read belongs to `sa` only if the slot is still in that life.
-        fence(Ordering::Acquire);
-        alive(element.flow(), sa.0).ok().map(|()| top)
+        element.while_alive(sa.0, Element::top).ok()
     }
 
     /// In which state of its life an SA is; `None` if the handle names none.

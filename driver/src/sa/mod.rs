@@ -5,6 +5,7 @@ pub mod batch;
 pub(crate) mod element;
 pub(crate) mod encode;
 pub mod inspect;
+mod life;
 mod owe;
 pub mod restore;
 mod settle;
@@ -275,7 +276,7 @@ impl<T: Transport> SaManager<T> {
         let (pair, number) = self.core.again(|core| {
             let inside = core.nic.gate.enter().ok_or(SubmitError::Closed)?;
             let element = core.element(sa.0)?;
-            let path = core.enter(element, sa.0, core.choose(1))?;
+            let path = element.enter(sa.0, core.choose(1))?;
             let kind = Kind { opcode, detail, targets: 1, direct: 0 };
             let (pair, number) =
                 core.send_entered(element, sa.0, wanted, path, kind, |stamp, put| {

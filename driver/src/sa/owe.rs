@@ -3,7 +3,7 @@
 //! deletion that was accepted, the second half of a bundle, a deletion to be tried again.
 
 use super::element::{Flow, Path, State, handle};
-use super::submit::alive;
+use super::life::alive;
 use super::{SubmitError, encode};
 use crate::core::{Command, Core, NoRoom};
 use crate::pending::{Kind, NONE, Target};

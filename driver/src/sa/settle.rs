@@ -72,13 +72,9 @@ impl<T: Transport> Core<T> {
     /// Counts a completed command out; `known` if nothing about the entry is doubtful any more.
     /// Returns in which state the slot was.
     fn settled(&self, index: u32, known: bool, state: impl Fn(State) -> State) -> State {
-        let before = self.elements[index as usize].force(|flow| {
-            let outstanding = flow.outstanding.saturating_sub(1);
-            let doubt = flow.doubt && !(known && outstanding == 0);
-            Flow { outstanding, doubt, state: state(flow.state), ..flow }
-        });
+        let was = self.elements[index as usize].complete(known, state);
         self.give_back(index);
-        before.state
+        was
     }
 
     fn settle_add(

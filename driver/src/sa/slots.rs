@@ -2,13 +2,13 @@
 //! Slots of the SA table: taken for an ADD, in their next generation, and given back once nothing of
 //! their last life is left.
 
-use super::element::{Flow, Path, State, handle};
-use super::{SaSpec, SubmitError};
+use super::element::Flow;
+use super::{SaSpec, SubmitError, life};
 use crate::core::Core;
-use crate::pending::{Kind, NONE, Target};
+use crate::pending::{Kind, Target};
 use crate::transport::Transport;
 use esnic_abi::{Handle, Opcode, Protocol};
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::Ordering;
 
 impl<T: Transport> Core<T> {
     pub(super) fn add_one(&self, spec: &SaSpec) -> Result<(Handle, usize, u32), SubmitError> {
@@ -81,21 +81,8 @@ impl<T: Transport> Core<T> {
 
     /// Puts an SA into a free slot's shadow, in its next generation. `primary` decides the pair.
     fn occupy(&self, index: u32, primary: u32, spec: &SaSpec, peer: Option<u32>) -> Handle {
-        let element = &self.elements[index as usize];
-        let before = element.force(|flow| Flow {
-            generation: flow.generation.next(),
-            state: State::Adding,
-            path: Path::Ring,
-            doubt: false,
-            used: true,
-            outstanding: 0,
-        });
-        // Release: whoever reads what follows sees the new generation too.
-        fence(Ordering::Release);
-        let sa = handle(index, before.generation.next());
-        element.set_pair(primary % self.nic.config.queue_pairs);
-        element.set_waiting(NONE);
-        element.set_view(&spec.view(sa, peer));
+        let pair = primary % self.nic.config.queue_pairs;
+        let sa = self.elements[index as usize].begin(index, pair, |sa| spec.view(sa, peer));
         self.vault.put(index as usize, spec.keys.keys());
         sa
     }
@@ -105,43 +92,13 @@ impl<T: Transport> Core<T> {
         let element = &self.elements[index as usize];
         self.vault.wipe(index as usize);
         element.failures.store(0, Ordering::Relaxed);
-        element.force(|flow| Flow { state: State::Free, doubt: false, ..flow });
+        element.end();
         self.give_back(index);
     }
 
-    /// Gives a slot back once it is empty, no command that names it is under way, and the same is
-    /// true of its bundle's other half: a command that was late would meet the next life (R29).
+    /// Gives a slot back, and its bundle's other half with it, if nothing of their life is left.
     pub(crate) fn give_back(&self, index: u32) {
-        let flow = |index: u32| self.elements[index as usize].flow();
-        let seen = flow(index);
-        if !seen.is_spent() {
-            return;
-        }
-        let peer = self.elements[index as usize].peer();
-        let other = peer.map(flow);
-        fence(Ordering::Acquire);
-        if other.is_some_and(|other| !other.is_spent()) || flow(index) != seen {
-            return;
-        }
-        // Both halves may come to this point at once: who moves the lower one gives back both.
-        let (first, seen) = match (peer, other) {
-            (Some(peer), Some(other)) if peer < index => (peer, other),
-            _ => (index, seen),
-        };
-        let unused = |flow: Flow| Flow { used: false, ..flow };
-        let won = self.elements[first as usize].shift(|now| match now == seen {
-            true => Ok(unused(now)),
-            false => Err(()),
-        });
-        if won.is_err() {
-            return;
-        }
-        let both = [Some(index), peer];
-        for half in both.into_iter().flatten() {
-            self.elements[half as usize].force(unused);
-            self.elements[half as usize].clear_view();
-        }
-        for half in both.into_iter().flatten() {
+        for half in life::bury(&self.elements, index).into_iter().flatten().flatten() {
             self.free
                 .push(half)
                 .expect("the queue has room for every slot, and each is in it once");

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! How a request about one SA becomes a command: find the element, count the command in, send it.
 
-use super::element::{Element, Flow, Path, State, handle};
+use super::element::{Element, Flow, Path, handle};
+use super::life::alive;
 use super::{SaUpdate, SubmitError, encode, settle};
 use crate::core::{Command, Core, NoRoom};
 use crate::pending::{Kind, NONE, Target};
 use crate::transport::Transport;
 use esnic_abi::{Handle, Opcode};
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::Ordering;
 use zerocopy::IntoBytes;
 
 impl<T: Transport> Core<T> {
@@ -27,22 +28,6 @@ impl<T: Transport> Core<T> {
             }
             result => result,
         }
-    }
-
-    /// Counts a command in on a live SA; gives the path that it must take (R29).
-    pub(super) fn enter(
-        &self,
-        element: &Element,
-        sa: Handle,
-        wanted: Path,
-    ) -> Result<Path, SubmitError> {
-        let before = element.shift(|flow| {
-            alive(flow, sa)?;
-            let path = if flow.outstanding > 0 { flow.path } else { wanted };
-            let outstanding = flow.outstanding.checked_add(1).ok_or(SubmitError::Full)?;
-            Ok::<_, SubmitError>(Flow { path, outstanding, ..flow })
-        })?;
-        Ok(if before.outstanding > 0 { before.path } else { wanted })
     }
 
     /// Sends a command that was counted in; counts it out again if there is no room. A direct
@@ -82,8 +67,7 @@ impl<T: Transport> Core<T> {
 
     /// Counts out a command that was counted in and not sent.
     pub(crate) fn leave(&self, index: u32) {
-        self.elements[index as usize]
-            .force(|flow| Flow { outstanding: flow.outstanding - 1, ..flow });
+        self.elements[index as usize].leave();
         self.give_back(index);
     }
 
@@ -93,11 +77,7 @@ impl<T: Transport> Core<T> {
         sa: Handle,
         update: &SaUpdate,
     ) -> Result<(&Element, Handle), SubmitError> {
-        let found = self.look_up(sa, update);
-        // What was read belongs to `sa` only if the slot is still in the same life.
-        fence(Ordering::Acquire);
-        alive(self.element(sa)?.flow(), sa)?;
-        found
+        self.element(sa)?.while_alive(sa, |_| self.look_up(sa, update))?
     }
 
     fn look_up(&self, sa: Handle, update: &SaUpdate) -> Result<(&Element, Handle), SubmitError> {
@@ -136,22 +116,12 @@ impl<T: Transport> Core<T> {
         wanted: Path,
     ) -> Result<(usize, u32), SubmitError> {
         let (element, target) = self.resolve_target(sa, &update)?;
-        let path = self.enter(element, target, wanted)?;
+        let path = element.enter(target, wanted)?;
         let (change, detail) = settle::careful(element, update.change);
         let kind = Kind { opcode: Opcode::Update, detail, targets: 1, direct: 0 };
         let (spi, protocol) = (update.spi.0, update.protocol as u8);
         self.send_entered(element, target, change.top.0, path, kind, |stamp, put| {
             put(encode::update(stamp, target, spi, protocol, change).as_bytes());
         })
-    }
-}
-
-/// Whether a request may name this entry.
-pub(crate) fn alive(flow: Flow, sa: Handle) -> Result<(), SubmitError> {
-    match flow.state {
-        _ if flow.generation != sa.generation => Err(SubmitError::NotFound),
-        State::Live => Ok(()),
-        State::Lost => Err(SubmitError::Lost),
-        State::Free | State::Adding | State::Deleting | State::Dead => Err(SubmitError::NotFound),
     }
 }
