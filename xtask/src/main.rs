@@ -18,6 +18,7 @@ mod mutants;
 mod nightly;
 mod process;
 mod python;
+mod rows;
 mod rtl;
 mod setup;
 mod stress;
@@ -123,6 +124,12 @@ const TASKS: &[Task] = &[
         arguments: "BINARY TEST",
         about: "run a failing test of the RTL again, and leave its seed, log and last cycles",
         run: waves::run,
+    },
+    Task {
+        name: "oid-rows",
+        arguments: "",
+        about: "run the tests of the IPsecOV2 contract everywhere, and write down what came of each row",
+        run: rows::run,
     },
     Task {
         name: "guest",
