@@ -4,14 +4,15 @@
 use super::node;
 use crate::input::Input;
 use crate::support::oids::{HANDLE, HANDLE_EX};
+use esnic_driver::oid::layout::{AddSa, AddSaEx};
 use esnic_driver::oid::{Completion, Kind, Request, number};
 use esnic_driver::transport::Transport;
 use esnic_driver::{NdisStatus, SaHandle, SaManager};
 use std::collections::{HashMap, HashSet};
 
 /// Bytes of an ADD before its keys.
-const FIXED: usize = 0xA8;
-const FIXED_EX: usize = 0xB0;
+const FIXED: usize = size_of::<AddSa>();
+const FIXED_EX: usize = size_of::<AddSaEx>();
 
 /// An SA that somebody was given.
 struct Given {
