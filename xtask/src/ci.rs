@@ -2,7 +2,7 @@
 //! `cargo xtask ci`: the gate, as named steps that each run alone.
 
 use crate::process::{cargo, cargo_tool, root, run as run_command};
-use crate::{Failure, Outcome, abi, capi, cocotb, figures, formal, lint, setup, synth, test};
+use crate::{Failure, Outcome, abi, capi, cocotb, figures, formal, fuzz, lint, setup, synth, test};
 use std::process::Command;
 use std::time::Instant;
 
@@ -67,6 +67,11 @@ const STEPS: &[Step] = &[
         name: "rtl-synth",
         promise: "the RTL's area, memories and depth of logic are within their limits",
         run: || synth::run(&[]),
+    },
+    Step {
+        name: "fuzz",
+        promise: "a minute of fuzzing finds nothing in what reads bytes from outside",
+        run: || fuzz::run(&[]),
     },
     Step { name: "test", promise: "every test passes", run: || test::run(&[]) },
 ];

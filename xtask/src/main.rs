@@ -10,6 +10,7 @@ mod cocotb;
 mod coverage;
 mod figures;
 mod formal;
+mod fuzz;
 mod guest;
 mod lint;
 mod mutants;
@@ -131,6 +132,12 @@ const TASKS: &[Task] = &[
         arguments: "[--list] [--depth N] [--jobs N] [--no-faults] [PROOF…]",
         about: "prove properties of the RTL; all proofs, or those named",
         run: formal::run,
+    },
+    Task {
+        name: "fuzz",
+        arguments: "[--seconds N] [--asan] [--minimise] [TARGET…]",
+        about: "libFuzzer on requests, netlink and completions, 20 s each; or shrink the committed corpora",
+        run: fuzz::run,
     },
     Task {
         name: "ci",
