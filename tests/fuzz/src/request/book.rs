@@ -23,12 +23,20 @@ struct Given {
 /// What a request is told by from its completion; several may be alike.
 type Alike = (u64, u32, Vec<Vec<u8>>);
 
+/// A request without a completion.
+#[derive(Clone, Debug)]
+struct Open {
+    kind: Kind,
+    /// Handles that it names and that somebody had when it was submitted. Of others it may hear or not.
+    known: Vec<u64>,
+}
+
 /// Everything that was asked and answered.
 #[derive(Default)]
 pub(super) struct Book {
     submitted: u64,
     /// Requests without a completion, in the order in which they came, by what cannot change in their nodes.
-    open: HashMap<Alike, Vec<Kind>>,
+    open: HashMap<Alike, Vec<Open>>,
     given: Vec<Given>,
     /// Handles that a DELETE named, whatever came of it.
     named: HashSet<u64>,
@@ -91,7 +99,10 @@ impl Book {
         let nodes =
             request.nodes.iter().map(|node| lasting(request.oid, request.kind, node.bytes()));
         let alike = (request.id, request.oid, nodes.collect());
-        self.open.entry(alike).or_default().push(request.kind);
+        let known = request.nodes.iter().filter_map(|node| handle_at(node.bytes(), 0x10));
+        let known = known.filter(|handle| self.given.iter().any(|given| given.handle == *handle));
+        let open = Open { kind: request.kind, known: known.collect() };
+        self.open.entry(alike).or_default().push(open);
     }
 
     /// Those with this id have ended, now that `cancel` has returned; id 0 cannot be cancelled.
@@ -106,7 +117,7 @@ impl Book {
     }
 
     fn one(&mut self, done: &Completion) {
-        let kind = self.find(done);
+        let Open { kind, known } = self.find(done);
         let success = done.status == NdisStatus::SUCCESS;
         assert_ne!(done.status, NdisStatus::PENDING);
         assert_ne!(done.status.name(), "UNKNOWN");
@@ -124,7 +135,7 @@ impl Book {
         ];
         assert!(done.bytes_needed == 0 || short.contains(&done.status), "{done:?}");
         match (done.oid, kind) {
-            (number::DELETE_SA, Kind::Set) => self.deleted(done),
+            (number::DELETE_SA, Kind::Set) => self.deleted(done, known),
             (number::ADD_SA | number::ADD_SA_EX, _) => self.added(done),
             (number::UPDATE_SA, Kind::Set) if success => {
                 for handle in done.nodes.iter().filter_map(|node| handle_at(node.bytes(), 8)) {
@@ -136,27 +147,25 @@ impl Book {
     }
 
     /// The request that a completion is for, which has had none.
-    fn find(&mut self, done: &Completion) -> Kind {
+    fn find(&mut self, done: &Completion) -> Open {
         for kind in [Kind::Set, Kind::Query, Kind::Method] {
             let nodes = done.nodes.iter().map(|node| lasting(done.oid, kind, node.bytes()));
             let alike = (done.id, done.oid, nodes.collect());
             let Some(open) = self.open.get_mut(&alike) else { continue };
-            let Some(at) = open.iter().position(|&one| one == kind) else { continue };
-            open.remove(at);
-            return kind;
+            let Some(at) = open.iter().position(|one| one.kind == kind) else { continue };
+            return open.remove(at);
         }
         panic!("nobody waits for this, or its nodes have changed: {done:?}");
     }
 
-    fn deleted(&mut self, done: &Completion) {
+    fn deleted(&mut self, done: &Completion, known: Vec<u64>) {
         assert!(
             [NdisStatus::SUCCESS, NdisStatus::NOT_ACCEPTED, NdisStatus::REQUEST_ABORTED]
                 .contains(&done.status),
             "{done:?}"
         );
         if done.status == NdisStatus::SUCCESS {
-            let handles = done.nodes.iter().filter_map(|node| handle_at(node.bytes(), 0x10));
-            self.gone.extend(handles);
+            self.gone.extend(known);
         }
     }
 
