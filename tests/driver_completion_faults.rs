@@ -114,8 +114,8 @@ fn is_the_devices_word(kind: Kind, bit: usize) -> bool {
         Kind::Update4 => lo_valid || changed || bit == 32 || bit == 33,
         // The number at which it ended.
         Kind::Delete => result || lo_valid,
-        // Where the device is.
-        Kind::Query => result || lo_valid,
+        // Where the device is. That it does not know the low half, while it gives one, is no word.
+        Kind::Query => result,
         // The half that it takes the number for.
         Kind::Resolve => result && !low_half || lo_valid,
     }

@@ -120,6 +120,16 @@ fn d06_an_unknown_handle_is_deleted_already<B: Backend>() {
     assert_eq!(desk.delete(sa), SUCCESS, "once more, when its slot is another's");
     assert_eq!(desk.table().len(), 1);
     assert_eq!(desk.update(next, ESP, 1, 1), SUCCESS);
+    // A bundle has one handle, and its other row none.
+    let bundle = desk.add(&Add::bundle(7, 8));
+    for stranger in
+        (0..8).map(|row| bundle >> 32 << 32 | row).filter(|row| ![bundle, next].contains(row))
+    {
+        assert_eq!(desk.delete(stranger), SUCCESS, "{stranger:#x}");
+    }
+    assert_eq!(desk.table().len(), 3);
+    assert_eq!(desk.delete(bundle), SUCCESS);
+    assert_ne!(desk.add(&Add::bundle(7, 8)), bundle);
 }
 
 fn d07_a_device_that_does_not_delete_is_asked_again<B: Backend>() {

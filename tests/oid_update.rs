@@ -75,6 +75,13 @@ fn u03_an_unknown_handle_is_refused<B: Backend>() {
     assert_ne!(next, sa);
     assert_eq!(desk.update(sa, ESP, 1, 5), REFUSED);
     assert_eq!(desk.table(), [(1, 0)]);
+    // Nor is a bundle by its other row.
+    let bundle = desk.add(&Add::bundle(7, 8));
+    for stranger in (0..8).map(|row| bundle >> 32 << 32 | row).filter(|&row| row != bundle) {
+        assert_eq!(desk.update(stranger, ESP, 7, 5), REFUSED, "{stranger:#x}");
+        assert_eq!(desk.update(stranger, AH, 8, 5), REFUSED, "{stranger:#x}");
+    }
+    assert!(desk.table().iter().all(|&(_, hi)| hi == 0));
 }
 
 fn u04_a_device_without_esn_refuses<B: Backend>() {

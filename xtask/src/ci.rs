@@ -3,8 +3,8 @@
 
 use crate::process::{cargo, cargo_tool, root, run as run_command};
 use crate::{
-    Failure, Outcome, abi, capi, cocotb, figures, formal, lint, loom, miri, nightly, setup, synth,
-    test,
+    Failure, Outcome, abi, capi, cocotb, figures, formal, fuzz, lint, loom, miri, nightly, setup,
+    synth, test,
 };
 use std::process::Command;
 use std::time::Instant;
@@ -80,6 +80,11 @@ const STEPS: &[Step] = &[
         name: "rtl-synth",
         promise: "the RTL's area, memories and depth of logic are within their limits",
         run: || synth::run(&[]),
+    },
+    Step {
+        name: "fuzz",
+        promise: "a minute of fuzzing finds nothing in what reads bytes from outside",
+        run: || fuzz::run(&[]),
     },
     Step { name: "test", promise: "every test passes", run: || test::run(&[]) },
 ];

@@ -10,6 +10,7 @@ mod cocotb;
 mod coverage;
 mod figures;
 mod formal;
+mod fuzz;
 mod guest;
 mod lint;
 mod loom;
@@ -160,6 +161,12 @@ const TASKS: &[Task] = &[
         arguments: "[--plain] [OPS]",
         about: "many threads at once under ThreadSanitizer, ten million commands; takes a nightly toolchain",
         run: stress::run,
+    },
+    Task {
+        name: "fuzz",
+        arguments: "[--seconds N] [--asan] [--minimise] [TARGET…]",
+        about: "libFuzzer on requests, netlink and completions, 20 s each; or shrink the committed corpora",
+        run: fuzz::run,
     },
     Task {
         name: "ci",

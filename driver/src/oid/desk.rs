@@ -96,7 +96,11 @@ impl Table {
             return None;
         }
         let mut work = self.works.remove(&serial)?;
-        (!work.detached).then(|| work.completion())
+        if work.detached {
+            return None;
+        }
+        work.given().for_each(|sa| self.bundles.give(sa));
+        Some(work.completion())
     }
 
     /// Completes requests before their end. What the device has of them goes on; what it has not is

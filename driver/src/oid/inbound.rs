@@ -20,6 +20,8 @@ pub(super) type Keys = [Option<Key>; 2];
 pub(super) struct Bundles {
     taken: HashSet<Key>,
     keys: HashMap<SaHandle, Keys>,
+    /// Those whose handle somebody has.
+    given: HashSet<SaHandle>,
     /// Those that are being added, too.
     count: usize,
 }
@@ -64,8 +66,20 @@ impl Bundles {
         self.keys.insert(sa, keys);
     }
 
+    /// Its handle is told.
+    pub(super) fn give(&mut self, sa: SaHandle) {
+        self.given.insert(sa);
+    }
+
+    /// Whether this is a handle that was told. A number that the manager could make something of is not
+    /// enough: that of a bundle's second row, say, or of one whose ADD has not ended.
+    pub(super) fn is_given(&self, sa: SaHandle) -> bool {
+        self.given.contains(&sa)
+    }
+
     /// The bundle is not there any more, if it was.
     pub(super) fn leave(&mut self, sa: SaHandle) {
+        self.given.remove(&sa);
         if let Some(keys) = self.keys.remove(&sa) {
             self.release(&keys);
         }

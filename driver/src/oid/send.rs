@@ -3,7 +3,7 @@
 //! leave theirs in the queue and go on.
 
 use super::desk::{Phase, Table, token};
-use super::inbound::NoEntry;
+use super::inbound::{Bundles, NoEntry};
 use super::parse::Bundle;
 use super::port::Inner;
 use super::work::{Job, Stage, Work};
@@ -83,7 +83,7 @@ impl<T: Transport> Inner<T> {
         if work.detached && work.is_untouched() {
             work.drop_rest(NdisStatus::REQUEST_ABORTED);
         } else if work.is_untouched()
-            && let Some(status) = self.misfit(work)
+            && let Some(status) = self.misfit(work, &table.bundles)
         {
             // Either all of it or nothing: one status could not say more.
             work.drop_rest(status);
@@ -100,6 +100,8 @@ impl<T: Transport> Inner<T> {
         }
         let order = match &mut part.job {
             Job::Update(sa, update) => Ok(Order::Update(*sa, *update)),
+            // Nobody has it, which is what was asked for.
+            Job::Delete(sa) if !table.bundles.is_given(*sa) => Err(NdisStatus::SUCCESS),
             Job::Delete(sa) => Ok(Order::Delete(*sa)),
             Job::Add(_) if !table.switches.allow(part.uses) => Err(NdisStatus::NOT_SUPPORTED),
             Job::Add(bundle) => match bundle.take() {
@@ -128,8 +130,9 @@ impl<T: Transport> Inner<T> {
     }
 
     /// Why an UPDATE cannot be done, if an element that it names is not there as it is named.
-    fn misfit(&self, work: &Work) -> Option<NdisStatus> {
+    fn misfit(&self, work: &Work, bundles: &Bundles) -> Option<NdisStatus> {
         work.parts.iter().find_map(|part| match &part.job {
+            Job::Update(sa, _) if !bundles.is_given(*sa) => Some(NdisStatus::INVALID_PARAMETER),
             Job::Update(sa, update) => {
                 let found = self.manager.core.resolve_target(sa.0, update);
                 found.err().map(|refusal| status_of(&refusal))

@@ -131,6 +131,14 @@ impl Work {
         ends.find(|&end| end != success).unwrap_or(success)
     }
 
+    /// Handles that its completion tells.
+    pub(super) fn given(&self) -> impl Iterator<Item = SaHandle> {
+        let added = |part: &&Part| {
+            matches!(part.job, Job::Add(_)) && part.stage == Stage::Done(NdisStatus::SUCCESS)
+        };
+        self.parts.iter().filter(added).filter_map(|part| part.sa)
+    }
+
     /// What is told of it, by its parts.
     pub(super) fn completion(&mut self) -> Completion {
         self.completion_as(self.status())

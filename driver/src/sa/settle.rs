@@ -231,15 +231,15 @@ impl<T: Transport> Core<T> {
             return Err(Broken::Result);
         }
         match outcome.status {
-            Status::Ok => element.set_top(held, outcome.lo_valid),
+            Status::Ok => follow_top(element, held, outcome.lo_valid)?,
             Status::Conflict => {
-                element.set_top(held, outcome.lo_valid);
+                follow_top(element, held, outcome.lo_valid)?;
                 // The doubtful predecessor had taken effect after all.
                 if detail & AUTO_CAS != 0 && held.hi() == wanted.hi() {
                     said.status = Status::Ok;
                 }
             }
-            Status::Backward | Status::NotEsn => element.set_top(held, outcome.lo_valid),
+            Status::Backward | Status::NotEsn => follow_top(element, held, outcome.lo_valid)?,
             Status::Empty | Status::Stale => return self.settle_lost(entry, target, outcome),
             _ => {}
         }
@@ -318,13 +318,13 @@ impl<T: Transport> Core<T> {
         match outcome.status {
             Status::Empty | Status::Stale => return self.settle_lost(entry, target, outcome),
             Status::Ok if kind.opcode == Opcode::Query => {
-                element.set_top(Top(outcome.result), outcome.lo_valid);
+                follow_top(element, Top(outcome.result), outcome.lo_valid)?;
             }
             Status::Ok if commit => {
                 // RESOLVE with COMMIT: the number was authenticated (§7).
                 let (top, known) = element.top();
                 if !known || outcome.result > top.0 {
-                    element.set_top(Top(outcome.result), true);
+                    follow_top(element, Top(outcome.result), true)?;
                 }
             }
             _ => {}
@@ -395,6 +395,17 @@ impl<T: Transport> Core<T> {
 
 fn done(outcome: Outcome) -> Settled {
     Settled::Completed(outcome)
+}
+
+/// Takes over a `top` that a completion tells. No entry has a low half that is not known and not 0, or a
+/// high half without ESN (§7): believed, it would be refused when the SA is put back after a reset.
+fn follow_top(element: &Element, top: Top, known: bool) -> Result<(), Broken> {
+    let (_, _, esn) = element.identity();
+    if !known && top.lo() != 0 || !esn && top.hi() != 0 {
+        return Err(Broken::Result);
+    }
+    element.set_top(top, known);
+    Ok(())
 }
 
 /// What the shadow knows after an UPDATE4 item in mode HI that the device carried out. Its
