@@ -113,6 +113,7 @@ const HOST_ONLY: &[(&str, &str)] = &[
     ("serve_gone", "the server, which is the bench here"),
     ("serve_load", "the server, which is the bench here"),
     ("serve_storm", "the server, which is the bench here"),
+    ("stress", "a package of its own, which ThreadSanitizer builds"),
     ("sync_captures", "the command with devices in its process"),
     ("sync_damage", "the command with devices in its process"),
     ("sync_faults", "the command with devices in its process"),
