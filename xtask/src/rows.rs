@@ -105,7 +105,8 @@ fn page(rules: &str, results: &Results) -> Result<String, Failure> {
     let mut text = String::from(
         "# The IPsecOV2 contract: row, test, result\n\n\
          Written by `cargo xtask oid-rows`, which runs the tests. [ipsecov2.md](ipsecov2.md) has the rows in full. *In part* means \
-         that\nthe rest of a test asks for a fault that this way to a device cannot be made to have.\n\n",
+         that\nthe rest of a test asks for a fault that this way to a device cannot be made to have; the RTL in process lacks the \
+         same ones,\nand passes without telling.\n\n",
     );
     let ways = WAYS.map(|(name, _)| name).join(" | ");
     let _ = writeln!(text, "| row | rule | test | {ways} |\n|---|---|---|---|---|---|---|---|");
