@@ -5,7 +5,7 @@
 mod support;
 
 use esnic_driver::NdisStatus;
-use esnic_driver::oid::{Ndis, Options, Request, number};
+use esnic_driver::oid::{Ndis, Options, number};
 use support::oids::*;
 use support::*;
 
@@ -125,15 +125,6 @@ fn a04_a_full_table_has_no_resources<B: Backend>() {
     assert_eq!(one_more().status, SUCCESS, "a deletion makes room");
     assert_eq!(one_more().status, NdisStatus::RESOURCES);
     desk.assert_clean();
-}
-
-/// `NDIS_OFFLOAD_PARAMETERS` with these switches.
-fn parameters(ipsec_v2: u8) -> Request {
-    let mut node = vec![0; 24];
-    header(&mut node, 22);
-    node[1] = 2;
-    node[0x14] = ipsec_v2;
-    set(number::PARAMETERS, [node])
 }
 
 fn a05_what_was_switched_off_meanwhile_fails<B: Backend>() {

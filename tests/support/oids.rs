@@ -194,6 +194,15 @@ pub fn delete_sa(handle: u64) -> Vec<u8> {
     node
 }
 
+/// `NDIS_OFFLOAD_PARAMETERS` with this switch.
+pub fn parameters(ipsec_v2: u8) -> Request {
+    let mut node = vec![0; 24];
+    header(&mut node, 22);
+    node[1] = 2;
+    node[0x14] = ipsec_v2;
+    set(number::PARAMETERS, [node])
+}
+
 /// One element of an ADD.
 #[derive(Clone, Copy)]
 pub struct Element {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The structures of the requests as bytes: x64 layout, little-endian, in the order and with the padding
-//! that the C compiler of the WDK gives them. `driver/tests/oid_layout.rs` compares them with what the C
+//! that the C compiler of the WDK gives them. `tests/oid_layout.rs` compares them with what the C
 //! compiler at hand makes of the same members.
 
 use zerocopy::little_endian::{U16, U32, U64};

@@ -46,7 +46,7 @@ macro_rules! atomic {
             }
         }
 
-        #[allow(dead_code)]
+        #[allow(dead_code, reason = "each type has all of them, whichever are called")]
         impl $name {
             pub(crate) fn new(value: $value) -> Self {
                 Self(loom::sync::atomic::$name::new(value))
@@ -146,7 +146,7 @@ macro_rules! counter {
     ($name:ident, $value:ty) => {
         atomic!($name, $value);
 
-        #[allow(dead_code)]
+        #[allow(dead_code, reason = "each type has all of them, whichever are called")]
         impl $name {
             #[track_caller]
             pub(crate) fn fetch_add(&self, value: $value, order: Ordering) -> $value {
