@@ -4,6 +4,7 @@
 
 mod plausible;
 mod reap;
+mod sleepers;
 
 use crate::cq::{CompletionRing, Violation};
 use crate::direct::DirectRing;
@@ -17,6 +18,7 @@ use crate::transport::Transport;
 use crossbeam::utils::CachePadded;
 use esnic_abi::regs::{Doorbell, QueuePair as Register, queue_pair};
 use esnic_abi::{Bare, Epoch, Opcode, QpCause, QpState, RingIndex, SQ_SLOT_BYTES};
+use sleepers::Sleepers;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -36,6 +38,8 @@ pub(crate) struct QueuePair {
     reaping: CachePadded<AtomicBool>,
     /// Ring index before which every completion has reached its ticket.
     settled: CachePadded<AtomicU32>,
+    /// Threads of the driver's own waits.
+    pub(crate) sleepers: Sleepers,
     /// The interrupt is a caller's: no wait of the driver's takes it in.
     lent: AtomicBool,
     /// What broke the contract first; then nothing more is taken until a reset.
@@ -62,6 +66,7 @@ impl QueuePair {
             in_flight: CachePadded::new(0.into()),
             reaping: CachePadded::new(false.into()),
             settled: CachePadded::new(limits.start.into()),
+            sleepers: Sleepers::new(),
             lent: false.into(),
             violated: false.into(),
             evidence: Mutex::new(None),

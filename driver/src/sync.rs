@@ -6,6 +6,8 @@
 pub(crate) use crossbeam::queue::ArrayQueue;
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+#[cfg(not(loom))]
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 
 #[cfg(loom)]
 mod atomics;
@@ -16,5 +18,7 @@ mod queue;
 
 #[cfg(loom)]
 pub(crate) use atomics::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+#[cfg(loom)]
+pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
 #[cfg(loom)]
 pub(crate) use queue::ArrayQueue;

@@ -185,17 +185,19 @@ fn sleep<T: Transport>(
     number: u32,
     until: Instant,
 ) -> Result<(), WaitError> {
-    let t = &core.nic.transport;
-    core.pair(pair).arm(t);
-    // What came between the last look and the arming: another thread may have taken it, and then
-    // no interrupt follows.
-    if core.poll() > 0 || core.pair(pair).pending.poll(number).is_some() {
-        return Ok(());
-    }
-    let vector = core.pair(pair).number;
-    let vector = u16::try_from(vector).expect("a device has at most 64 queue pairs");
-    t.wait_interrupt(vector, until)?;
-    Ok(())
+    let (t, pair) = (&core.nic.transport, core.pair(pair));
+    let is_settled = || pair.pending.poll(number).is_some();
+    pair.sleepers.sleep(until, is_settled, || {
+        pair.arm(t);
+        // What came between the last look and the arming: another thread may have taken it, and then
+        // no interrupt follows.
+        if core.poll() > 0 || is_settled() {
+            return Ok(());
+        }
+        let vector = u16::try_from(pair.number).expect("a device has at most 64 queue pairs");
+        t.wait_interrupt(vector, until)?;
+        Ok(())
+    })
 }
 
 fn suspect<T: Transport>(core: &Core<T>, pair: usize) -> Suspicion {

@@ -78,6 +78,9 @@ impl QueuePair {
             return 0;
         }
         let taken = self.take(&mut reaping, settle, notify);
+        if taken > 0 {
+            self.sleepers.wake();
+        }
         if self.violated.load(Ordering::Relaxed) {
             regs::set_queue_pair(t, self.number, Register::QP_CTRL, 0);
             stop();
@@ -190,6 +193,7 @@ impl QueuePair {
                 self.pending.finish(number).into_iter().for_each(&mut notify);
             }
         }
+        self.sleepers.wake();
         Ok(())
     }
 }

@@ -146,9 +146,14 @@ impl Book {
         }
     }
 
-    /// The request that a completion is for, which has had none.
+    /// The request that a completion is for, which has had none. A completion does not say the kind: of two
+    /// requests that are otherwise alike, what is not supported is sooner a query than a set.
     fn find(&mut self, done: &Completion) -> Open {
-        for kind in [Kind::Set, Kind::Query, Kind::Method] {
+        let mut kinds = [Kind::Set, Kind::Query, Kind::Method];
+        if done.status == NdisStatus::NOT_SUPPORTED {
+            kinds.reverse();
+        }
+        for kind in kinds {
             let nodes = done.nodes.iter().map(|node| lasting(done.oid, kind, node.bytes()));
             let alike = (done.id, done.oid, nodes.collect());
             let Some(open) = self.open.get_mut(&alike) else { continue };
