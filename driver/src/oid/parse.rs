@@ -96,21 +96,27 @@ pub(super) const ADD_HANDLE: usize = std::mem::offset_of!(AddSa, offload_handle)
 /// The same of ADD_SA_EX. Its keys begin where the structure says, but never before its end.
 pub(super) const ADD_EX_HANDLE: usize = std::mem::offset_of!(AddSaEx, offload_handle);
 
+/// The members of two structures that have them by the same names.
+macro_rules! asked {
+    ($from:ident, $keys:expr) => {
+        Asked {
+            num_ext_hdrs: $from.num_ext_hdrs.get(),
+            flags: $from.flags.get(),
+            src: $from.src,
+            dst: $from.dst,
+            udp: $from.udp_esp_encapsulation.get(),
+            elements: &$from.sec_assoc,
+            keys: $keys,
+        }
+    };
+}
+
 /// One ADD_SA.
 pub(super) fn add(node: &[u8]) -> Result<Bundle, Malformed> {
     // With the first byte of its keys, as `NDIS_SIZEOF` counts it.
     let asked: AddSa = structure(node, object::DEFAULT, 1, size_of::<AddSa>() + 1)?;
     let keys = window(node, size_of::<AddSa>(), asked.key_length.get())?;
-    Asked {
-        num_ext_hdrs: asked.num_ext_hdrs.get(),
-        flags: asked.flags.get(),
-        src: asked.src,
-        dst: asked.dst,
-        udp: asked.udp_esp_encapsulation.get(),
-        elements: &asked.sec_assoc,
-        keys,
-    }
-    .bundle()
+    asked!(asked, keys).bundle()
 }
 
 /// One ADD_SA_EX.
@@ -121,16 +127,7 @@ pub(super) fn add_ex(node: &[u8]) -> Result<Bundle, Malformed> {
         return Err(INVALID_DATA);
     }
     let keys = window(node, offset, asked.key_length.get())?;
-    Asked {
-        num_ext_hdrs: asked.num_ext_hdrs.get(),
-        flags: asked.flags.get(),
-        src: asked.src,
-        dst: asked.dst,
-        udp: asked.udp_esp_encapsulation.get(),
-        elements: &asked.sec_assoc,
-        keys,
-    }
-    .bundle()
+    asked!(asked, keys).bundle()
 }
 
 /// `len` bytes from `offset` on, if they are there.
