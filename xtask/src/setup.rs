@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `cargo xtask setup`: is everything here that building and testing needs?
 
-use crate::process::{cargo_tool, version};
+use crate::process::{cargo_tool, root, version};
 use crate::{Failure, Outcome, verilator};
 use std::process::Command;
 
@@ -27,7 +27,26 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     }
     found("Verilator", &verilator::ensure()?);
     found("cargo-nextest", &cargo_tool("nextest")?);
+    if let Some(free) = free_mib() {
+        let enough = free >= BUILD_MIB;
+        let more = if enough { "" } else { "; a whole build from nothing takes more" };
+        found("disk", &format!("{} GiB free{more}", free / 1024));
+    }
     Ok(())
+}
+
+/// What `target/` takes after the whole gate, roughly.
+const BUILD_MIB: u64 = 20 * 1024;
+
+/// What is free where things are built, by `df` in the form that POSIX gives it.
+fn free_mib() -> Option<u64> {
+    let output = Command::new("df").arg("-Pk").arg(root()).output().ok()?;
+    available(&String::from_utf8_lossy(&output.stdout)).map(|kib| kib / 1024)
+}
+
+/// The fourth column of the line below the headings.
+fn available(df: &str) -> Option<u64> {
+    df.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()
 }
 
 fn found(what: &str, version: &str) {
@@ -42,4 +61,17 @@ fn cxx() -> Option<String> {
         .map(String::as_str)
         .chain(["c++", "g++", "clang++"])
         .find_map(|name| version(Command::new(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::available;
+
+    #[test]
+    fn what_is_free_is_read() {
+        let df = "Filesystem 1024-blocks Used Available Capacity Mounted on\n\
+                  /dev/vda 100 40 60 40% /a b\n";
+        assert_eq!(available(df), Some(60));
+        assert_eq!(available("df: no such file"), None);
+    }
 }
