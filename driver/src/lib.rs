@@ -15,6 +15,7 @@
 #![deny(unsafe_code)]
 
 pub mod callback;
+mod config;
 mod core;
 pub mod cq;
 mod direct;
@@ -37,8 +38,9 @@ pub mod transport;
 
 pub use crate::core::PathPolicy;
 pub use callback::{CallbackId, OnSettled};
+pub use config::{Config, Timeouts};
 pub use error::Error;
-pub use nic::{Caps, Config, Timeouts, counter, probe};
+pub use nic::{Caps, counter, probe};
 pub use oid::NdisStatus;
 pub use pending::Settled;
 pub use sa::inspect::{Difference, Row, Stats};

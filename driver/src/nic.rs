@@ -5,86 +5,18 @@
 //! interrupts, RUN, bus mastering on, pairs. Down: the other way round. A device that a crashed
 //! process left running can therefore never write into what this process maps.
 
+use crate::config::{Config, Limits};
 use crate::direct::Stages;
 use crate::error::Error;
 use crate::gate::Gate;
 use crate::pair::QueuePair;
 use crate::regs;
-use crate::secret::KeyMemory;
 use crate::transport::Transport;
 use esnic_abi::regs::{Counters, Global, global};
 use esnic_abi::{ABI_HASH, DEVICE_ID, DeviceState, Epoch, Params};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-
-/// How long the driver waits, at the most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// For a command; R43 promises far less.
-    pub command: Duration,
-    /// For a queue pair to start or stop (R44).
-    pub queue_pair: Duration,
-    /// For READY after a reset (R20 promises 100 ms).
-    pub reset: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            command: Duration::from_secs(1),
-            queue_pair: Duration::from_millis(100),
-            reset: Duration::from_secs(1),
-        }
-    }
-}
-
-/// What the caller wants of the device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// Queue pairs to use. SAs are spread over them; threads that submit to different pairs do not
-    /// meet.
-    pub queue_pairs: u32,
-    /// log2 of the slots of each submission ring.
-    pub sq_log2: u32,
-    /// log2 of the entries of each completion ring: how many commands a pair can have in flight.
-    pub cq_log2: u32,
-    /// First value of every ring index; a multiple of twice the larger ring. For tests.
-    pub start: u32,
-    /// SAs that the driver keeps track of; `None` for as many as the device has.
-    pub max_sas: Option<u32>,
-    /// Whether keys may be in memory that can be swapped out.
-    pub key_memory: KeyMemory,
-    /// Whether to turn interrupts on: then a wait polls for a short while only, and sleeps until the
-    /// queue pair's interrupt. Without, it polls.
-    pub interrupts: bool,
-    /// Deadlines.
-    pub timeouts: Timeouts,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            queue_pairs: 1,
-            sq_log2: 8,
-            cq_log2: 8,
-            start: 0,
-            max_sas: None,
-            key_memory: KeyMemory::Locked,
-            interrupts: false,
-            timeouts: Timeouts::default(),
-        }
-    }
-}
-
-/// Sizes that are settled once the device has been looked at.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) sq_log2: u32,
-    pub(crate) cq_log2: u32,
-    pub(crate) direct_log2: u32,
-    pub(crate) start: u32,
-}
 
 /// What the device is and can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,7 +95,7 @@ impl<T: Transport> Nic<T> {
         };
         reset(&transport, config.timeouts.reset)?;
         let params = probe(&transport)?.params;
-        let limits = check(&config, &params)?;
+        let limits = Limits::of(&config, &params)?;
         let pairs = (0..config.queue_pairs)
             .map(|n| QueuePair::new(&transport, n, &limits))
             .collect::<Result<Box<[_]>, _>>()?;
@@ -346,37 +278,6 @@ fn instance(old: Epoch) -> u64 {
     }
 }
 
-fn check(config: &Config, params: &Params) -> Result<Limits, Error> {
-    let refuse = |what: String| Err(Error::Config { what });
-    let (pairs, has) = (config.queue_pairs, u32::from(params.queue_pairs));
-    if pairs == 0 || pairs > has {
-        return refuse(format!("{pairs} queue pairs wanted, the device has {has}"));
-    }
-    for (name, log2) in [("submission", config.sq_log2), ("completion", config.cq_log2)] {
-        if !(1..=u32::from(params.ring_log2)).contains(&log2) {
-            let most = params.ring_log2;
-            return refuse(format!(
-                "a {name} ring of 2^{log2} wanted, 2^1 to 2^{most} are possible"
-            ));
-        }
-    }
-    let unit = 2u32 << config.sq_log2.max(config.cq_log2);
-    if !config.start.is_multiple_of(unit) {
-        return refuse(format!("start is {:#x}, must be a multiple of {unit:#x}", config.start));
-    }
-    if let Some(sas) = config.max_sas
-        && (sas == 0 || sas > params.sa_capacity)
-    {
-        return refuse(format!("{sas} SAs wanted, the device has {}", params.sa_capacity));
-    }
-    Ok(Limits {
-        sq_log2: config.sq_log2,
-        cq_log2: config.cq_log2,
-        direct_log2: params.direct_log2.into(),
-        start: config.start,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,20 +292,5 @@ mod tests {
             assert_ne!(epoch.0 & 0x7F, old.0 & 0x7F);
             old = epoch;
         }
-    }
-
-    #[test]
-    fn impossible_wishes_are_named() {
-        let params = Params::default();
-        let wish = |change: &dyn Fn(&mut Config)| {
-            let mut config = Config::default();
-            change(&mut config);
-            check(&config, &params).map(drop).map_err(|e| e.to_string())
-        };
-        assert_eq!(wish(&|_| {}), Ok(()));
-        assert!(wish(&|c| c.queue_pairs = 9).unwrap_err().contains("the device has 8"));
-        assert!(wish(&|c| c.sq_log2 = 13).unwrap_err().contains("2^1 to 2^12"));
-        assert!(wish(&|c| c.start = 256).unwrap_err().contains("0x200"));
-        assert!(wish(&|c| c.max_sas = Some(4097)).unwrap_err().contains("4096"));
     }
 }

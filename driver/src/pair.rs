@@ -6,11 +6,11 @@ mod plausible;
 mod reap;
 mod sleepers;
 
+use crate::config::Limits;
 use crate::cq::{CompletionRing, Violation};
 use crate::direct::DirectRing;
 use crate::dma::DmaAccess;
 use crate::error::Error;
-use crate::nic::Limits;
 use crate::pending::{Kind, Pending};
 use crate::regs;
 use crate::sq::{Refusal, SubmissionRing};

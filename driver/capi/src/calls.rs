@@ -12,7 +12,6 @@ use crate::types::*;
 use crate::{convert, open, registry};
 use esnic_driver::Verify;
 use std::ffi::c_char;
-use std::os::fd::IntoRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use std::time::Duration;
 /// # Safety
 /// It is called by such a function, and asks `Caller` about that function's arguments only: they are
 /// NULL or good, as the header demands of whoever calls it.
-unsafe fn enter(call: impl FnOnce(Caller<'_>) -> Result<(), Fail>) -> i32 {
+pub(super) unsafe fn enter(call: impl FnOnce(Caller<'_>) -> Result<(), Fail>) -> i32 {
     // SAFETY: as promised above.
     let caller = unsafe { Caller::trusted() };
     // What a panic leaves behind is behind locks that do not mind, or atomics.
@@ -397,62 +396,6 @@ pub unsafe extern "C" fn esnic_recover(
         if list.is_some() {
             caller.list(lost, room, &handles);
         }
-        Ok(())
-    };
-    // SAFETY: the arguments are this function's.
-    unsafe { enter(call) }
-}
-
-/// Takes the interrupt of a queue pair (0 for the first) from the driver, as a file for poll or epoll:
-/// esnic_poll and look at the tickets; esnic_event_arm and look at the tickets again; sleep until the
-/// file is readable. What completes after that look makes it so; so do resets and esnic_close.
-///
-/// fd: gets an eventfd that does not block. It is the caller's, who closes it; the device need not be
-/// open for that.
-///
-/// ESNIC_E_NO_EVENT: no such pair, opened without ESNIC_OPEN_INTERRUPTS, or a device that is in this
-/// process and moves only while somebody polls.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn esnic_event_fd(device: esnic_device, pair: u32, fd: *mut i32) -> i32 {
-    let call = |caller: Caller<'_>| {
-        let fd = caller.place(fd, "fd")?;
-        fd.put(registry::find(device)?.event_fd(pair)?.into_raw_fd());
-        Ok(())
-    };
-    // SAFETY: the arguments are this function's.
-    unsafe { enter(call) }
-}
-
-/// Takes in what made the file readable, and asks for one interrupt at the next completion that no
-/// ticket shows yet. No need to read the file.
-///
-/// ESNIC_E_NO_EVENT: esnic_event_fd was not called for this pair.
-#[unsafe(no_mangle)]
-pub extern "C" fn esnic_event_arm(device: esnic_device, pair: u32) -> i32 {
-    // SAFETY: there are no pointers.
-    unsafe { enter(|_| registry::find(device)?.event_arm(pair)) }
-}
-
-/// Gives the interrupt back to the driver, whose waits sleep on it again. The file stays the caller's.
-///
-/// ESNIC_E_NO_EVENT: esnic_event_fd was not called for this pair.
-#[unsafe(no_mangle)]
-pub extern "C" fn esnic_event_release(device: esnic_device, pair: u32) -> i32 {
-    // SAFETY: there are no pointers.
-    unsafe { enter(|_| registry::find(device)?.event_release(pair)) }
-}
-
-/// A file that becomes readable when the host wants the device back: somebody unbinds it, or is about
-/// to pull it out. The host waits until esnic_close.
-///
-/// fd: gets it. It is the caller's, who closes it.
-///
-/// ESNIC_E_NO_EVENT: this host or device tells of no such thing.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn esnic_removal_fd(device: esnic_device, fd: *mut i32) -> i32 {
-    let call = |caller: Caller<'_>| {
-        let fd = caller.place(fd, "fd")?;
-        fd.put(registry::find(device)?.removal_fd()?.into_raw_fd());
         Ok(())
     };
     // SAFETY: the arguments are this function's.

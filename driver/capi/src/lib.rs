@@ -6,10 +6,10 @@
 //! or good: devices and tickets are numbers that are looked up, structures say how long they are,
 //! enumerations arrive as integers and are checked. No panic leaves: it becomes an error code.
 //!
-//! Reading order: `types` and `codes` (what C sees), `calls` (its functions), `device` (what is behind
+//! Reading order: `types` and `codes` (what C sees), `calls` and `events` (its functions), `device` (what is behind
 //! a device number, whatever its transport), `registry` and `tickets` (the numbers), `open`, `convert`,
-//! `fail`. `unsafe` is in `calls`, which is called by C, and in `foreign`, which reads and writes its
-//! memory.
+//! `fail`. `unsafe` is in `calls` and `events`, which C calls, and in `foreign`, which reads and writes
+//! its memory.
 #![deny(unsafe_code)]
 
 #[cfg(panic = "abort")]
@@ -20,6 +20,8 @@ mod calls;
 mod codes;
 mod convert;
 mod device;
+#[allow(unsafe_code, reason = "C calls these functions and gives them pointers")]
+mod events;
 mod fail;
 #[allow(unsafe_code, reason = "reads and writes what C points to")]
 mod foreign;
@@ -30,6 +32,7 @@ mod types;
 
 pub use calls::*;
 pub use codes::*;
+pub use events::*;
 pub use types::*;
 
 use esnic_driver::transport::Transport;

@@ -15,9 +15,10 @@ mod submit;
 pub mod wakeup;
 
 use crate::callback::{CallbackId, OnSettled};
+use crate::config::Config;
 use crate::core::{Core, PathPolicy};
 use crate::error::Error;
-use crate::nic::{Caps, Config, Nic, probe};
+use crate::nic::{Caps, Nic, probe};
 use crate::pending::Kind;
 use crate::ticket::Ticket;
 use crate::transport::Transport;
