@@ -6,10 +6,10 @@
 //! or good: devices and tickets are numbers that are looked up, structures say how long they are,
 //! enumerations arrive as integers and are checked. No panic leaves: it becomes an error code.
 //!
-//! Reading order: `types` and `codes` (what C sees), `calls` and `events` (its functions), `device` (what is behind
-//! a device number, whatever its transport), `registry` and `tickets` (the numbers), `open`, `convert`,
-//! `fail`. `unsafe` is in `calls` and `events`, which C calls, and in `foreign`, which reads and writes
-//! its memory.
+//! Reading order: `types` and `codes` (what C sees), `calls` and `events` (its functions), `device` (what
+//! is behind a device number, whatever its transport), `registry` and `tickets` (the numbers), `open`,
+//! `convert`, `fail`. `unsafe` is in `calls` and `events`, which C calls, and in `foreign`, which reads and
+//! writes its memory.
 #![deny(unsafe_code)]
 
 #[cfg(panic = "abort")]

@@ -4,6 +4,7 @@
 pub mod batch;
 pub(crate) mod element;
 pub(crate) mod encode;
+mod follow;
 pub mod inspect;
 mod life;
 mod owe;

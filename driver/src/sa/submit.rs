@@ -3,7 +3,7 @@
 
 use super::element::{Element, Flow, Path, handle};
 use super::life::alive;
-use super::{SaUpdate, SubmitError, encode, settle};
+use super::{SaUpdate, SubmitError, encode, follow};
 use crate::core::{Command, Core, NoRoom};
 use crate::pending::{Kind, NONE, Target};
 use crate::transport::Transport;
@@ -117,7 +117,7 @@ impl<T: Transport> Core<T> {
     ) -> Result<(usize, u32), SubmitError> {
         let (element, target) = self.resolve_target(sa, &update)?;
         let path = element.enter(target, wanted)?;
-        let (change, detail) = settle::careful(element, update.change);
+        let (change, detail) = follow::careful(element, update.change);
         let kind = Kind { opcode: Opcode::Update, detail, targets: 1, direct: 0 };
         let (spi, protocol) = (update.spi.0, update.protocol as u8);
         self.send_entered(element, target, change.top.0, path, kind, |stamp, put| {
