@@ -2,6 +2,7 @@
 //! A queue pair: both rings, the direct doorbells, the pending table, and the credit that keeps
 //! commands within the completion ring (R8).
 
+mod credit;
 mod plausible;
 mod reap;
 mod sleepers;
@@ -15,6 +16,7 @@ use crate::pending::{Kind, Pending};
 use crate::regs;
 use crate::sq::{Refusal, SubmissionRing};
 use crate::transport::Transport;
+use credit::Credit;
 use crossbeam::utils::CachePadded;
 use esnic_abi::regs::{Doorbell, QueuePair as Register, queue_pair};
 use esnic_abi::{Bare, Epoch, Opcode, QpCause, QpState, RingIndex, SQ_SLOT_BYTES};
@@ -32,8 +34,7 @@ pub(crate) struct QueuePair {
     sq: SubmissionRing,
     cq: CompletionRing,
     sq_log2: u32,
-    /// Commands without consumed completion, by ring and direct together.
-    in_flight: CachePadded<AtomicU32>,
+    credit: Credit,
     /// Whoever sets it is the one that takes completions.
     reaping: CachePadded<AtomicBool>,
     /// Ring index before which every completion has reached its ticket.
@@ -63,7 +64,7 @@ impl QueuePair {
             sq: SubmissionRing::new(sq, limits.sq_log2, limits.start),
             cq: CompletionRing::new(cq, limits.cq_log2, limits.start),
             sq_log2: limits.sq_log2,
-            in_flight: CachePadded::new(0.into()),
+            credit: Credit::new(1 << limits.cq_log2),
             reaping: CachePadded::new(false.into()),
             settled: CachePadded::new(limits.start.into()),
             sleepers: Sleepers::new(),
@@ -86,7 +87,7 @@ impl QueuePair {
             self.sq.restart(start);
             self.cq.restart(start);
             self.direct.restart();
-            self.in_flight.store(0, Ordering::Relaxed);
+            self.credit.restart();
             self.settled.store(start, Ordering::Release);
             self.violated.store(false, Ordering::Relaxed);
         }
@@ -173,32 +174,17 @@ impl QueuePair {
 
     /// Takes credit for one command; false if the completion ring could not hold its completion.
     pub(crate) fn reserve(&self) -> bool {
-        let limit = self.cq.len();
-        let mut now = self.in_flight.load(Ordering::Relaxed);
-        while now < limit {
-            // Acquire: pairs with the release in `reap`.
-            let taken = self.in_flight.compare_exchange_weak(
-                now,
-                now + 1,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            );
-            match taken {
-                Ok(_) => return true,
-                Err(other) => now = other,
-            }
-        }
-        false
+        self.credit.take()
     }
 
     /// Gives credit back for a command that was not published.
     pub(crate) fn unreserve(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Release);
+        self.credit.give(1);
     }
 
     /// Commands that have no consumed completion.
     pub(crate) fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
+        self.credit.taken()
     }
 
     /// Entries of the pending table in use.

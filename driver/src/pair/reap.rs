@@ -24,8 +24,7 @@ pub(crate) struct Reaping<'p> {
 
 impl Reaping<'_> {
     fn give_credit(&mut self) {
-        // Release: pairs with `reserve`; entries are free before their credit is.
-        self.pair.in_flight.fetch_sub(std::mem::take(&mut self.settled), Ordering::Release);
+        self.pair.credit.give(std::mem::take(&mut self.settled));
     }
 }
 
