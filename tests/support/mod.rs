@@ -8,6 +8,7 @@
 pub mod asked;
 #[macro_use]
 pub mod backend;
+pub mod histories;
 pub mod hostile;
 #[cfg(not(esnic_guest))]
 pub mod model;
