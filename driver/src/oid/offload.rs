@@ -169,8 +169,12 @@ pub(super) fn offload(ipsec_v2: IpsecOffloadV2) -> Vec<u8> {
 /// Puts an answer into the buffer of a query.
 pub(super) fn answer(nodes: &mut [Node], answer: &[u8]) -> Result<u32, Malformed> {
     let needed = answer.len() as u32;
-    let [node] = nodes else { return Err(NdisStatus::INVALID_DATA.into()) };
-    let Some(room) = node.0.get_mut(..answer.len()) else {
+    let room = match nodes {
+        [] => None,
+        [node] => node.0.get_mut(..answer.len()),
+        _ => return Err(NdisStatus::INVALID_DATA.into()),
+    };
+    let Some(room) = room else {
         let status = NdisStatus::BUFFER_TOO_SHORT;
         return Err(Malformed { status, bytes_needed: needed });
     };

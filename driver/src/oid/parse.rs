@@ -183,6 +183,10 @@ impl Asked<'_> {
             }
         };
         let udp = if protocol == Protocol::Esp { self.udp } else { 0 };
+        // Nothing puts AH into UDP (RFC 3948 speaks of ESP).
+        if protocol == Protocol::Ah && self.num_ext_hdrs == 1 && self.udp != 0 {
+            return Err(INVALID_DATA);
+        }
         let ports = UdpPorts { src: UDP_PORT, dst: UDP_PORT };
         let (mode, udp) = match udp {
             // The structures do not tell transport from tunnel mode: the host frames the packets.
