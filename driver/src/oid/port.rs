@@ -190,7 +190,13 @@ impl<T: Transport> Port<T> {
         if !self.wait_idle(deadline) {
             return Err(Error::Stuck { what: "requests are outstanding" });
         }
-        self.0.desk.lock().phase = Phase::Closed;
+        {
+            let mut table = self.0.desk.lock();
+            // A device that is gone stays so.
+            if table.phase != Phase::Removed {
+                table.phase = Phase::Closed;
+            }
+        }
         self.0.manager.close()
     }
 }

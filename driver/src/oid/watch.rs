@@ -3,6 +3,7 @@
 //! notices when the device is gone.
 
 use super::NdisStatus;
+use super::desk::Phase;
 use super::port::Inner;
 use super::work::{Job, Stage};
 use crate::error::Error;
@@ -18,13 +19,17 @@ impl<T: Transport> Inner<T> {
     pub(super) fn delete_orphans(&self) {
         loop {
             let Some(sa) = self.desk.lock().orphans.pop() else { return };
-            match self.manager.delete(sa) {
-                Err(SubmitError::Full | SubmitError::Busy | SubmitError::Closed) => {
-                    self.desk.lock().orphans.push(sa);
+            let refused = self.manager.delete(sa).err();
+            let mut table = self.desk.lock();
+            // Then the table went with the device, and nobody will take a deletion again.
+            let over = matches!(table.phase, Phase::Removed | Phase::Closed);
+            match refused {
+                Some(SubmitError::Full | SubmitError::Busy | SubmitError::Closed) if !over => {
+                    table.orphans.push(sa);
                     return;
                 }
                 // Under way, or not there.
-                Ok(_) | Err(_) => self.desk.lock().bundles.leave(sa),
+                _ => table.bundles.leave(sa),
             }
         }
     }
