@@ -118,6 +118,7 @@ fn what_is_removed_is_quiet<B: Backend>() {
         desk.link.relax();
     }
     assert!(!desk.port.is_quiet(), "somebody has to delete it");
+    B::misbehave(desk.link.device(), |faults| faults.stuck = Stuck::UntilReset);
     let list = esnic_driver::oid::Request { nodes, ..set(number::UPDATE_SA, []) };
     desk.port.submit(numbered(2, list));
     desk.port.remove();
