@@ -277,12 +277,12 @@ impl<T: Transport> Inner<T> {
                 let ipv6 = all.ipv6_supported != 0;
                 let set =
                     node(nodes).and_then(|node| table.switches.set_parameters(node.bytes(), ipv6));
-                (set.map(|_| 0), 2)
+                (set.map(|()| 0), 2)
             }
             (number::ENCAPSULATION, Kind::Set) => {
                 let set =
                     node(nodes).and_then(|node| table.switches.set_encapsulation(node.bytes()));
-                (set.map(|_| 0), 1)
+                (set.map(|()| 0), 1)
             }
             (number::ENCAPSULATION, _) => {
                 (offload::answer(nodes, &table.switches.encapsulation()), 1)
@@ -396,7 +396,8 @@ impl<T: Transport> Drop for Inner<T> {
 }
 
 impl Completion {
-    /// Whether what is offloaded may be another after it.
+    /// Whether what is offloaded may be another after it. It is told even where nothing has changed: whoever
+    /// has set it waits for that.
     fn kind_of_change(&self) -> bool {
         matches!(self.oid, number::PARAMETERS | number::ENCAPSULATION) && self.bytes_written == 0
     }
