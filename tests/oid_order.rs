@@ -155,7 +155,7 @@ fn a_dropped_port_leaves_no_sa_without_an_owner<B: Backend>() {
     let Desk { port, link, told } = desk;
     let manager = port.manager().clone();
     drop(port);
-    assert_eq!(ends(told.completions()), [(2, ABORTED), (3, ABORTED), (4, ABORTED)]);
+    assert_eq!(ends(told.take_completions()), [(2, ABORTED), (3, ABORTED), (4, ABORTED)]);
     B::misbehave(link.device(), |faults| faults.stuck = Stuck::No);
     let deadline = Instant::now() + Duration::from_secs(30);
     while manager.stats().keys > 1 || manager.in_flight() > 0 {

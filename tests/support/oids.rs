@@ -31,8 +31,9 @@ pub struct Told {
 
 impl Told {
     /// Completions since the last call.
-    pub fn completions(&self) -> Vec<Completion> {
-        std::mem::take(&mut *self.completions.lock().unwrap_or_else(PoisonError::into_inner))
+    pub fn take_completions(&self) -> Vec<Completion> {
+        let mut all = self.completions.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *all)
     }
 }
 
@@ -68,7 +69,7 @@ impl<B: Backend> Desk<B> {
 
     /// What was told since the last call.
     pub fn completions(&self) -> Vec<Completion> {
-        self.told.completions()
+        self.told.take_completions()
     }
 
     pub fn indications(&self) -> Vec<Indication> {

@@ -196,17 +196,15 @@ impl Table {
 
     /// How a part ends that was told `settled`. Gives the requests that may have ended by it.
     fn settle(&mut self, serial: u64, k: usize, settled: Settled) -> Vec<u64> {
-        let aborted = match self.state.end {
-            End::Removed => NdisStatus::NOT_ACCEPTED,
-            _ => NdisStatus::REQUEST_ABORTED,
-        };
         let Some(work) = self.works.get_mut(&serial) else { return Vec::new() };
         let detached = work.detached;
         let Some(part) = work.parts.get_mut(k) else { return Vec::new() };
         let status = settled.outcome().map(|outcome| outcome.status);
         let mut end = match (&part.job, status) {
-            (_, None) => aborted,
-            (_, Some(Status::Ok)) | (Job::Delete(_), _) => NdisStatus::SUCCESS,
+            // By a reset. Where the device is gone, everything was completed before.
+            (_, None) => NdisStatus::REQUEST_ABORTED,
+            // Of a deletion the manager tells nothing else: it tries again by itself.
+            (_, Some(Status::Ok)) => NdisStatus::SUCCESS,
             (Job::Add(_), Some(Status::Unsupported)) => NdisStatus::NOT_SUPPORTED,
             // A deletion came between: it is not found, and nothing else.
             (Job::Update(..), Some(Status::Empty | Status::Stale)) => NdisStatus::INVALID_PARAMETER,

@@ -4,7 +4,6 @@
 use super::desk::Desk;
 use super::layout::IpsecOffloadV2;
 use super::offload::{self, Ndis};
-use super::parse::Malformed;
 use super::rounds::Rounds;
 use super::state::{End, Reset};
 use super::work::{Work, end};
@@ -223,19 +222,23 @@ impl<T: Transport> Port<T> {
 
 impl<T: Transport> Inner<T> {
     fn submit(&self, request: Request) {
+        // What succeeds at once has to do with the configuration.
+        let set = request.kind == Kind::Set;
         match self.take(request) {
             Ok(()) => self.drain(),
-            Err((done, changed)) => {
+            Err(done) => {
+                let changed = set && done.status == NdisStatus::SUCCESS;
                 self.desk.tell([done]);
                 if changed {
-                    self.tell_change();
+                    self.tell_configuration();
                 }
             }
         }
     }
 
-    /// Tells the configuration as it is. Of two changes at once the newer one is told last.
-    fn tell_change(&self) {
+    /// Tells the configuration as it is, also where nothing has changed: whoever has set it waits for that.
+    /// Of two changes at once the newer one is told last.
+    fn tell_configuration(&self) {
         self.changes.run(|| {
             let node = offload::offload(self.desk.lock().switches.current(&self.capabilities));
             let status = indication::CURRENT_CONFIG;
@@ -246,16 +249,16 @@ impl<T: Transport> Inner<T> {
     /// Puts a request into the queue.
     ///
     /// # Errors
-    /// With its completion, if it has ended already, and whether the configuration is another one now.
-    fn take(&self, request: Request) -> Result<(), (Completion, bool)> {
+    /// With its completion, if it has ended already.
+    fn take(&self, request: Request) -> Result<(), Completion> {
         if let Some(refusal) = self.refusal(&request) {
-            return Err((end(request, refusal.into()), false));
+            return Err(end(request, refusal.into()));
         }
         match request.oid {
             number::ADD_SA | number::ADD_SA_EX | number::UPDATE_SA | number::DELETE_SA => {}
             _ => return Err(self.configure(request)),
         }
-        let work = Work::new(request).map_err(|(request, why)| (end(request, why), false))?;
+        let work = Work::new(request).map_err(|(request, why)| end(request, why))?;
         let mut table = self.desk.lock();
         match table.state.refusal() {
             None => {
@@ -264,7 +267,7 @@ impl<T: Transport> Inner<T> {
             }
             Some(status) => {
                 drop(table);
-                Err((end(work.request, status.into()), false))
+                Err(end(work.request, status.into()))
             }
         }
     }
@@ -287,39 +290,41 @@ impl<T: Transport> Inner<T> {
         if offered { self.desk.lock().state.refusal() } else { Some(NdisStatus::NOT_SUPPORTED) }
     }
 
-    /// Requests that are no business of the device. Returns also whether anything has changed.
-    fn configure(&self, mut request: Request) -> (Completion, bool) {
+    /// Requests that are no business of the device.
+    fn configure(&self, mut request: Request) -> Completion {
         let mut table = self.desk.lock();
         let (all, switches) = (&self.capabilities, &mut table.switches);
         let query = request.kind == Kind::Query;
         let nodes = &mut request.nodes;
-        // Bytes written, the revision, and whether anything is another now.
+        // Bytes written, and the revision.
         let done = if query {
             let (bytes, revision) = match request.oid {
                 number::ENCAPSULATION => (switches.encapsulation(), 1),
                 number::CURRENT_CONFIG => (offload::offload(switches.current(all)), 2),
                 _ => (offload::offload(*all), 2),
             };
-            offload::answer(nodes, &bytes).map(|written| (written, revision, false))
+            offload::answer(nodes, &bytes).map(|written| (written, revision))
         } else {
-            match (nodes.as_slice(), request.oid) {
-                ([node], number::PARAMETERS) => switches
-                    .set_parameters(node.bytes(), all.ipv6_supported != 0)
-                    .map(|changed| (0, 2, changed)),
-                ([node], _) => {
-                    switches.set_encapsulation(node.bytes()).map(|changed| (0, 1, changed))
+            let [node] = nodes.as_slice() else {
+                drop(table);
+                return end(request, NdisStatus::INVALID_DATA.into());
+            };
+            match request.oid {
+                number::PARAMETERS => {
+                    let ipv6 = all.ipv6_supported != 0;
+                    switches.set_parameters(node.bytes(), ipv6).map(|()| (0, 2))
                 }
-                _ => Err(Malformed::from(NdisStatus::INVALID_DATA)),
+                _ => switches.set_encapsulation(node.bytes()).map(|()| (0, 1)),
             }
         };
         drop(table);
         match done {
-            Ok((bytes_written, supported_revision, changed)) => {
+            Ok((bytes_written, supported_revision)) => {
                 let done = end(request, NdisStatus::SUCCESS.into());
                 let bytes_read = if query { 0 } else { done.bytes_read };
-                (Completion { bytes_read, bytes_written, supported_revision, ..done }, changed)
+                Completion { bytes_read, bytes_written, supported_revision, ..done }
             }
-            Err(why) => (end(request, why), false),
+            Err(why) => end(request, why),
         }
     }
 
