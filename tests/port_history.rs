@@ -112,7 +112,7 @@ fn histories_are_linearizable<B: Backend>() {
         "resets",
     ];
     let missing = |what: &&str| !tally.contains_key(what);
-    let missing: Vec<_> = all.iter().filter(missing).collect();
+    let missing: Vec<_> = all.into_iter().filter(missing).collect();
     assert!(count < 1000 || missing.is_empty(), "these never happened: {missing:?}");
     assert!(B::NAME != "model" || count < 1000 || tally.contains_key("ended by a reset"));
 }

@@ -12,20 +12,26 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What is known of a request.
 #[derive(Default)]
-pub(crate) struct Place {
+struct Place {
     /// `submit` has returned.
-    pub(crate) taken: bool,
-    pub(crate) told: Option<Completion>,
+    taken: bool,
+    told: Option<Completion>,
     /// Whoever waited for it knows.
-    pub(crate) seen: bool,
+    seen: bool,
+}
+
+impl Place {
+    fn is_over(&self) -> bool {
+        self.told.is_some() || self.seen
+    }
 }
 
 /// The host: each request is told once, and before the end of a reset that came later.
 #[derive(Default)]
 pub(crate) struct Ears {
-    pub(crate) places: Mutex<BTreeMap<u64, Place>>,
+    places: Mutex<BTreeMap<u64, Place>>,
     /// What is outstanding as a reset begins.
-    pub(crate) due: Mutex<Vec<u64>>,
+    due: Mutex<Vec<u64>>,
     next: AtomicU64,
 }
 
@@ -37,6 +43,27 @@ impl Ears {
         id
     }
 
+    /// Its `submit` has returned.
+    pub(crate) fn is_taken(&self, id: u64) {
+        lock(&self.places).get_mut(&id).expect("it was expected").taken = true;
+    }
+
+    /// A reset begins, which ends all that was taken before.
+    pub(crate) fn reset_begins(&self) {
+        let places = lock(&self.places);
+        let due = places.iter().filter(|(_, place)| place.taken && !place.is_over());
+        *lock(&self.due) = due.map(|(&id, _)| id).collect();
+    }
+
+    /// Forgets all, when all is over.
+    #[track_caller]
+    pub(crate) fn forget(&self) {
+        lock(&self.due).clear();
+        let all = std::mem::take(&mut *lock(&self.places));
+        assert!(all.values().all(|place| place.seen), "requests that never ended");
+    }
+
+    /// What a request was told, if it was; once.
     pub(crate) fn take(&self, id: u64) -> Option<Completion> {
         let mut places = lock(&self.places);
         let place = places.get_mut(&id).expect("it was submitted");
@@ -50,14 +77,14 @@ impl Host for Ears {
     fn complete(&self, completion: Completion) {
         let mut places = lock(&self.places);
         let place = places.get_mut(&completion.id).expect("it was submitted, in this history");
-        assert!(place.told.is_none() && !place.seen, "{completion:?} is told twice");
+        assert!(!place.is_over(), "{completion:?} is told twice");
         place.told = Some(completion);
     }
 
     fn indicate(&self, indication: Indication) {
         if indication.status == indication::RESET_END {
             let places = lock(&self.places);
-            let missing = |id: &&u64| places[id].told.is_none() && !places[id].seen;
+            let missing = |id: &&u64| !places[id].is_over();
             let late: Vec<u64> = lock(&self.due).iter().filter(missing).copied().collect();
             assert_eq!(late, [0; 0], "requests that end after the reset that ended them");
         }

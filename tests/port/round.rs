@@ -17,6 +17,9 @@ pub(crate) const SLOTS: u32 = 2;
 /// Requests of each thread in a history.
 pub(crate) const EACH: usize = 5;
 
+/// Longest wait for another thread, which may be through.
+const LINGER: Duration = Duration::from_micros(100);
+
 /// Mistakes that a port could make, to see that they would be found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(esnic_guest, allow(dead_code, reason = "they are looked for on the host"))]
@@ -34,6 +37,8 @@ pub(crate) enum Plant {
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Then {
     Wait,
+    /// Moves nothing until another thread has done something, if one does.
+    Linger,
     Cancel,
     /// Has another thread cancel it, when that comes to it.
     Leave,
@@ -91,6 +96,7 @@ impl<B: Backend> Round<'_, B> {
                 _ if reset == Some(k) => Then::Reset,
                 0 => Then::Cancel,
                 1 => Then::Leave,
+                2..5 => Then::Linger,
                 _ => Then::Wait,
             };
             // A round is short: each thread would be through before the next one wakes up.
@@ -157,9 +163,10 @@ impl<B: Backend> Round<'_, B> {
             };
             let id = ears.expect();
             port.submit(numbered(id, request));
-            lock(&ears.places).get_mut(&id).expect("it is new").taken = true;
+            ears.is_taken(id);
             match then {
                 Then::Wait => {}
+                Then::Linger => self.linger(),
                 Then::Cancel => port.cancel(id),
                 Then::Leave => lock(&self.unwanted).push(id),
                 // Once: what was not taken is submitted again.
@@ -202,6 +209,13 @@ impl<B: Backend> Round<'_, B> {
                 NdisStatus::NOT_ACCEPTED if self.resets && delete => continue,
                 other => panic!("{want:?} ends as {other}"),
             };
+        }
+    }
+
+    fn linger(&self) {
+        let (before, begun) = (lock(&self.events).len(), Instant::now());
+        while lock(&self.events).len() < before + 2 && begun.elapsed() < LINGER {
+            std::thread::yield_now();
         }
     }
 
@@ -263,12 +277,9 @@ impl<B: Backend> Round<'_, B> {
 
     fn reset(&self) {
         let Bench { port, ears, .. } = self.bench;
-        let due = |place: &Place| place.taken && place.told.is_none() && !place.seen;
-        let due = lock(&ears.places).iter().filter(|all| due(all.1)).map(|all| *all.0).collect();
-        *lock(&ears.due) = due;
+        ears.reset_begins();
         let report = port.reset(Verify::All).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((report.lost, report.differences), (vec![], vec![]));
-        lock(&ears.due).clear();
         self.count("resets");
     }
 
@@ -302,8 +313,7 @@ impl<B: Backend> Round<'_, B> {
         let id = ears.expect();
         port.submit(Request { nodes: gone, ..numbered(id, set(number::DELETE_SA, [])) });
         assert_eq!(self.wait(id).status, NdisStatus::SUCCESS);
-        let all = std::mem::take(&mut *lock(&ears.places));
-        assert!(all.values().all(|place| place.seen), "requests that never ended");
+        ears.forget();
         assert_eq!((port.outstanding(), port.manager().room()), (0, SLOTS as usize));
         let events = std::mem::take(&mut *lock(&self.events));
         (events, known.into_iter().map(|known| known.0).collect())
