@@ -16,6 +16,7 @@ pub mod needle;
 pub mod oids;
 pub mod pumped;
 pub mod recorder;
+pub mod requests;
 #[cfg(not(esnic_guest))]
 pub mod rtl;
 pub mod sas;
