@@ -8,7 +8,7 @@ use crate::{Link, Manager, sas};
 use esnic_abi::{Protocol, Spi, Status, Top};
 use esnic_driver::transport::Transport;
 use esnic_driver::{
-    CallbackId, Change, PathPolicy, SaUpdate, Settled, SubmitError, Ticket, Verify, WaitError,
+    CallbackId, Change, PathPolicy, SaUpdate, Settled, SubmitError, Ticket, WaitError,
 };
 use std::iter::Sum;
 use std::time::{Duration, Instant};

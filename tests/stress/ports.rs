@@ -64,6 +64,8 @@ pub(crate) struct Clerk<'a> {
     office: &'a Office,
     /// Its last requests.
     last: [u64; 4],
+    /// What it deleted last.
+    gone: Option<Known>,
     pub(crate) tally: Tally,
 }
 
@@ -177,7 +179,7 @@ impl Office {
     }
 
     pub(crate) fn clerk(&self) -> Clerk<'_> {
-        Clerk { office: self, last: [0; 4], tally: Tally::default() }
+        Clerk { office: self, last: [0; 4], gone: None, tally: Tally::default() }
     }
 
     /// How often each kind of request ended in which way.
@@ -261,6 +263,8 @@ impl Clerk<'_> {
                     }
                     self.delete(all)
                 }
+                // Too late.
+                2 => self.update(self.gone.unwrap_or(known), 2, random),
                 n => self.update(known, if n < 6 { 3 } else { 1 }, random),
             },
         };
@@ -282,6 +286,7 @@ impl Clerk<'_> {
     fn delete(&mut self, all: Vec<Known>) -> (u64, u64) {
         self.tally.deletes += 1;
         let commands = all.len() as u64;
+        self.gone = all.first().copied();
         (self.office.delete(all), commands)
     }
 
