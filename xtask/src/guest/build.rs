@@ -102,6 +102,7 @@ const HOST_ONLY: &[(&str, &str)] = &[
     ("oid_command", "the command with devices in its process"),
     ("oid_layout", "runs the C compiler"),
     ("oid_rows", "reads the repository"),
+    ("oid_script_keys", "reads scripts, and takes none to a device"),
     ("rtl_answers", "the RTL in the process, whose answers it forges"),
     ("rtl_credits", "the RTL in the process, by its inside"),
     ("rtl_drops", "the RTL in the process, by what it executed"),
