@@ -243,7 +243,7 @@ fn a_late_completion_still_counts<B: Backend>() {
     assert_eq!(manager.diff().unwrap(), []);
 }
 
-fn a_doubtful_update_is_repeated_as_a_compare_and_set<B: Backend>() {
+fn a_doubtful_update_is_repeated_with_care<B: Backend>() {
     // R36. The device has executed the first one and nobody knows; or will only now.
     for executed in [true, false] {
         let (manager, link, sa) = one::<B>(config());
@@ -257,7 +257,7 @@ fn a_doubtful_update_is_repeated_as_a_compare_and_set<B: Backend>() {
         assert!(first.wait(soon()).is_err());
         let again = manager.update(sa, hi(1, 1)).unwrap();
         B::misbehave(link.device(), |faults| faults.stuck = Stuck::No);
-        assert!(settled(&again).is_ok(), "a conflict with what is wanted is success");
+        assert!(settled(&again).is_ok(), "whether it had been done or not");
         assert_eq!(top_of(&manager, sa), (1, 0, false), "executed {executed}");
         assert_eq!(manager.diff().unwrap(), []);
     }
@@ -277,7 +277,7 @@ fn a_repeated_update_never_pulls_the_device_back<B: Backend>() {
     assert!(first.wait(soon()).is_err());
     B::misbehave(link.device(), |faults| faults.drop_completion = Trigger::Never);
     let again = outcome(&manager.update(sa, hi(1, 1)).unwrap());
-    assert_eq!((again.status, Top(again.result)), (Status::Conflict, Top::new(2, 5)));
+    assert_eq!((again.status, Top(again.result)), (Status::Backward, Top::new(2, 5)));
     assert_eq!(top_of(&manager, sa), (2, 5, true));
     assert_eq!(manager.diff().unwrap(), []);
     drop(traffic);
@@ -285,6 +285,24 @@ fn a_repeated_update_never_pulls_the_device_back<B: Backend>() {
     manager.recover(Verify::All).unwrap();
     done(&manager.update(sa, hi(1, 1)).unwrap());
     assert_eq!(top_of(&manager, sa), (1, 0, false));
+}
+
+fn what_follows_a_doubtful_update_does_not_depend_on_it<B: Backend>() {
+    // R36. Forward, whatever became of the first one; back, only from what is known.
+    let (manager, link, sa) = one::<B>(config());
+    manager.set_path_policy(PathPolicy::Ring);
+    done(&manager.update(sa, hi(1, 5)).unwrap());
+    misbehave!(B, link, |faults| faults.stuck = Stuck::UntilReset);
+    let first = manager.update(sa, hi(1, 6)).unwrap();
+    assert!(first.wait(soon()).is_err());
+    let ahead = [7, 8].map(|high| manager.update(sa, hi(1, high)).unwrap());
+    let back = manager.update(sa, hi(1, 3)).unwrap();
+    B::misbehave(link.device(), |faults| faults.stuck = Stuck::No);
+    assert!(ahead.iter().all(|ticket| settled(ticket).is_ok()));
+    let back = outcome(&back);
+    assert_eq!((back.status, Top(back.result).hi()), (Status::Conflict, 8), "not 5 any more");
+    assert_eq!(top_of(&manager, sa), (8, 0, false));
+    assert_eq!(manager.diff().unwrap(), []);
 }
 
 fn a_wait_with_interrupts_sleeps_until_one_comes<B: Backend>() {
@@ -358,6 +376,7 @@ on_every_backend!(
     a_stuck_device_times_out_with_a_suspicion,
     a_completion_that_does_not_arrive_is_told_from_one_that_is_not_made,
     a_late_completion_still_counts,
-    a_doubtful_update_is_repeated_as_a_compare_and_set,
+    a_doubtful_update_is_repeated_with_care,
     a_repeated_update_never_pulls_the_device_back,
+    what_follows_a_doubtful_update_does_not_depend_on_it,
 );

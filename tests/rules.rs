@@ -47,7 +47,7 @@ const DRIVER: &[(u32, &[&str])] = &[
     (
         36,
         &[
-            "driver_tickets::a_doubtful_update_is_repeated_as_a_compare_and_set",
+            "driver_tickets::a_doubtful_update_is_repeated_with_care",
             "driver_tickets::a_repeated_update_never_pulls_the_device_back",
         ],
     ),

@@ -29,6 +29,14 @@ pub struct Told {
     indications: Mutex<Vec<Indication>>,
 }
 
+impl Told {
+    /// Completions since the last call.
+    pub fn take_completions(&self) -> Vec<Completion> {
+        let mut all = self.completions.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *all)
+    }
+}
+
 impl Host for Told {
     fn complete(&self, completion: Completion) {
         self.completions.lock().unwrap_or_else(PoisonError::into_inner).push(completion);
@@ -61,8 +69,7 @@ impl<B: Backend> Desk<B> {
 
     /// What was told since the last call.
     pub fn completions(&self) -> Vec<Completion> {
-        let mut all = self.told.completions.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *all)
+        self.told.take_completions()
     }
 
     pub fn indications(&self) -> Vec<Indication> {

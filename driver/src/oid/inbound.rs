@@ -22,6 +22,8 @@ pub(super) struct Bundles {
     keys: HashMap<SaHandle, Keys>,
     /// Those whose handle somebody has.
     given: HashSet<SaHandle>,
+    /// Those whose deletion is under way, and the parts of requests that wait for its end as well.
+    leaving: HashMap<SaHandle, Vec<(u64, usize)>>,
     /// Those that are being added, too.
     count: usize,
 }
@@ -77,11 +79,27 @@ impl Bundles {
         self.given.contains(&sa)
     }
 
-    /// The bundle is not there any more, if it was.
-    pub(super) fn leave(&mut self, sa: SaHandle) {
+    /// The bundle's deletion is under way; or not, after all.
+    pub(super) fn goes(&mut self, sa: SaHandle, goes: bool) {
+        if goes {
+            self.leaving.entry(sa).or_default();
+        } else {
+            self.leaving.remove(&sa);
+        }
+    }
+
+    /// Has part `k` of a request wait for the end of the bundle's deletion, if one is under way.
+    pub(super) fn await_end(&mut self, sa: SaHandle, serial: u64, k: usize) -> bool {
+        let others = self.leaving.get_mut(&sa);
+        others.map(|others| others.push((serial, k))).is_some()
+    }
+
+    /// The bundle is not there any more, if it was. Gives whoever waits for that.
+    pub(super) fn leave(&mut self, sa: SaHandle) -> Vec<(u64, usize)> {
         self.given.remove(&sa);
         if let Some(keys) = self.keys.remove(&sa) {
             self.release(&keys);
         }
+        self.leaving.remove(&sa).unwrap_or_default()
     }
 }

@@ -13,10 +13,13 @@
 mod desk;
 mod inbound;
 pub mod layout;
+mod lines;
 mod offload;
 mod parse;
 mod port;
+mod rounds;
 mod send;
+mod state;
 mod status;
 mod watch;
 mod work;
@@ -147,7 +150,9 @@ pub struct Indication {
     pub node: Option<Node>,
 }
 
-/// Whoever is told. No lock is held meanwhile, so that requests can be submitted from in here.
+/// Whoever is told. No lock is held meanwhile, so that requests can be submitted, cancelled and polled for
+/// from in here. [`Port::reset`], [`Port::halt`] and [`Port::remove`] wait until calls of the device's have
+/// returned, so they belong elsewhere: in here they may fail after their deadline.
 pub trait Host: Send + Sync {
     /// A request has ended. Called exactly once for each, on whichever thread finds out, perhaps before the
     /// submitting call has returned.

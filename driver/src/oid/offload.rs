@@ -100,8 +100,8 @@ impl Switches {
         (self.esp || !esp) && (self.ah || !ah)
     }
 
-    /// Takes `NDIS_OFFLOAD_PARAMETERS`. Returns whether anything has changed.
-    pub(super) fn set_parameters(&mut self, node: &[u8], ipv6: bool) -> Result<bool, Malformed> {
+    /// Takes `NDIS_OFFLOAD_PARAMETERS`.
+    pub(super) fn set_parameters(&mut self, node: &[u8], ipv6: bool) -> Result<(), Malformed> {
         let asked: OffloadParameters =
             structure(node, object::DEFAULT, 2, size_of::<OffloadParameters>())?;
         if asked.flags.get() != 0 {
@@ -113,19 +113,18 @@ impl Switches {
             }
         }
         let wanted = if ipv6 { asked.ipsec_v2 } else { asked.ipsec_v2_ipv4 };
-        let before = (self.ah, self.esp);
         (self.ah, self.esp) = match wanted {
             parameter::DISABLED => (false, false),
             parameter::AH => (true, false),
             parameter::ESP => (false, true),
             parameter::AH_AND_ESP => (true, true),
-            _ => before,
+            _ => (self.ah, self.esp),
         };
-        Ok((self.ah, self.esp) != before)
+        Ok(())
     }
 
-    /// Takes `NDIS_OFFLOAD_ENCAPSULATION`. Returns whether anything has changed.
-    pub(super) fn set_encapsulation(&mut self, node: &[u8]) -> Result<bool, Malformed> {
+    /// Takes `NDIS_OFFLOAD_ENCAPSULATION`.
+    pub(super) fn set_encapsulation(&mut self, node: &[u8]) -> Result<(), Malformed> {
         let asked: OffloadEncapsulation =
             structure(node, object::ENCAPSULATION, 1, size_of::<OffloadEncapsulation>())?;
         for of in [asked.ipv4, asked.ipv6] {
@@ -134,14 +133,13 @@ impl Switches {
                 return Err(NdisStatus::INVALID_PARAMETER.into());
             }
         }
-        let before = (self.encapsulation.ipv4, self.encapsulation.ipv6);
-        let take = |new: EncapsulationOf, now: EncapsulationOf| match new.enabled.get() {
-            NO_CHANGE => now,
-            _ => new,
-        };
-        self.encapsulation.ipv4 = take(asked.ipv4, before.0);
-        self.encapsulation.ipv6 = take(asked.ipv6, before.1);
-        Ok((self.encapsulation.ipv4, self.encapsulation.ipv6) != before)
+        let held = &mut self.encapsulation;
+        for (new, now) in [(asked.ipv4, &mut held.ipv4), (asked.ipv6, &mut held.ipv6)] {
+            if new.enabled.get() != NO_CHANGE {
+                *now = new;
+            }
+        }
+        Ok(())
     }
 
     /// What `OID_OFFLOAD_ENCAPSULATION` reads.
@@ -169,8 +167,12 @@ pub(super) fn offload(ipsec_v2: IpsecOffloadV2) -> Vec<u8> {
 /// Puts an answer into the buffer of a query.
 pub(super) fn answer(nodes: &mut [Node], answer: &[u8]) -> Result<u32, Malformed> {
     let needed = answer.len() as u32;
-    let [node] = nodes else { return Err(NdisStatus::INVALID_DATA.into()) };
-    let Some(room) = node.0.get_mut(..answer.len()) else {
+    let room = match nodes {
+        [] => None,
+        [node] => node.0.get_mut(..answer.len()),
+        _ => return Err(NdisStatus::INVALID_DATA.into()),
+    };
+    let Some(room) = room else {
         let status = NdisStatus::BUFFER_TOO_SHORT;
         return Err(Malformed { status, bytes_needed: needed });
     };

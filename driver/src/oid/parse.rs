@@ -48,12 +48,12 @@ pub(super) fn structure<R: FromBytes + KnownLayout + Immutable + Unaligned + Cop
     least: usize,
 ) -> Result<R, Malformed> {
     let (header, _) = ObjectHeader::read_from_prefix(node).map_err(|_| too_short(least))?;
-    if header.kind != kind || header.revision < revision || usize::from(header.size.get()) < least {
+    let claimed = usize::from(header.size.get());
+    if header.kind != kind || header.revision < revision || claimed < least {
         return Err(INVALID_DATA);
     }
-    let claimed = usize::from(header.size.get());
-    if node.len() < least.max(claimed) {
-        return Err(too_short(least.max(claimed)));
+    if node.len() < claimed {
+        return Err(too_short(claimed));
     }
     R::read_from_prefix(node).map(|(read, _)| read).map_err(|_| too_short(least))
 }
@@ -183,6 +183,10 @@ impl Asked<'_> {
             }
         };
         let udp = if protocol == Protocol::Esp { self.udp } else { 0 };
+        // Nothing puts AH into UDP (RFC 3948 speaks of ESP).
+        if protocol == Protocol::Ah && self.num_ext_hdrs == 1 && self.udp != 0 {
+            return Err(INVALID_DATA);
+        }
         let ports = UdpPorts { src: UDP_PORT, dst: UDP_PORT };
         let (mode, udp) = match udp {
             // The structures do not tell transport from tunnel mode: the host frames the packets.

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! A port: what takes requests, and what happens to it as a whole.
 
-use super::desk::{Desk, Phase};
+use super::desk::Desk;
 use super::layout::IpsecOffloadV2;
 use super::offload::{self, Ndis};
-use super::parse::Malformed;
+use super::rounds::Rounds;
+use super::state::{End, Reset};
 use super::work::{Work, end};
-use super::{Completion, Host, Indication, Kind, NdisStatus, Node, Request, indication, number};
+use super::{Completion, Host, Indication, Kind, NdisStatus, Request, indication, number};
 use crate::callback::CallbackId;
 use crate::error::Error;
-use crate::sa::SaManager;
 use crate::sa::restore::{Report, Verify};
+use crate::sa::{SaManager, SubmitError};
 use crate::transport::Transport;
-use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,8 @@ impl Default for Options {
 }
 
 /// Takes requests. Cheap to clone; all clones are the same port. When the last one is dropped, what is
-/// outstanding ends as aborted.
+/// outstanding ends as aborted, and what is being added is deleted again. A [`Host`] that keeps a port keeps
+/// itself.
 pub struct Port<T: Transport>(Arc<Inner<T>>);
 
 pub(super) struct Inner<T: Transport> {
@@ -42,8 +43,10 @@ pub(super) struct Inner<T: Transport> {
     pub(super) options: Options,
     pub(super) most_bundles: usize,
     capabilities: IpsecOffloadV2,
-    /// Threads that want the queue looked at.
-    pub(super) drainers: AtomicU32,
+    /// Of looks at the queue.
+    pub(super) rounds: Rounds,
+    /// Of telling the configuration.
+    changes: Rounds,
     /// When the device is looked after next.
     pub(super) look: Mutex<Instant>,
 }
@@ -64,7 +67,17 @@ impl<T: Transport> Port<T> {
         options: Options,
         host: Arc<dyn Host>,
     ) -> Result<Self, Error> {
-        let desk = Arc::new(Desk::new(host));
+        let core = Arc::downgrade(&manager.core);
+        let let_go = move |sa| {
+            let Some(core) = core.upgrade() else { return };
+            let manager = SaManager { core };
+            if matches!(manager.delete(sa), Err(SubmitError::Full)) {
+                // What was refused for want of room finds some behind what has been completed.
+                manager.poll();
+                let _closed_or_gone = manager.delete(sa);
+            }
+        };
+        let desk = Arc::new(Desk::new(host, Box::new(let_go)));
         let callback = manager.register(desk.clone()).ok_or_else(|| {
             let most = crate::callback::MAX_CALLBACKS;
             Error::Config { what: format!("a device has room for {most} callbacks") }
@@ -78,7 +91,8 @@ impl<T: Transport> Port<T> {
             options,
             most_bundles,
             capabilities,
-            drainers: AtomicU32::new(0),
+            rounds: Rounds::new(),
+            changes: Rounds::new(),
             look: Mutex::new(Instant::now()),
         })))
     }
@@ -112,7 +126,6 @@ impl<T: Transport> Port<T> {
     /// Takes completions, submits what waits for room, gives up on what takes too long. Never waits.
     pub fn poll(&self) {
         self.0.manager.poll();
-        self.0.delete_orphans();
         self.0.drain();
         self.0.watch();
     }
@@ -128,7 +141,7 @@ impl<T: Transport> Port<T> {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         let table = self.0.desk.lock();
-        let idle = table.works.is_empty() && table.orphans.is_empty();
+        let idle = table.works.is_empty();
         drop(table);
         idle && self.0.manager.in_flight() == 0
     }
@@ -166,12 +179,18 @@ impl<T: Transport> Port<T> {
 
     /// The data path rests. Requests are taken as before.
     pub fn pause(&self) {
-        self.0.turn(Phase::Running, Phase::Paused);
+        self.0.desk.lock().state.paused = true;
     }
 
     /// The end of [`Self::pause`].
     pub fn restart(&self) {
-        self.0.turn(Phase::Paused, Phase::Running);
+        self.0.desk.lock().state.paused = false;
+    }
+
+    /// Whether the data path rests.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.0.desk.lock().state.paused
     }
 
     /// Takes no more requests (CLOSING; NOT_ACCEPTED for deletions), waits for those that are outstanding,
@@ -183,34 +202,48 @@ impl<T: Transport> Port<T> {
     pub fn halt(&self, deadline: Instant) -> Result<(), Error> {
         {
             let mut table = self.0.desk.lock();
-            if matches!(table.phase, Phase::Running | Phase::Paused) {
-                table.phase = Phase::Halting;
+            if table.state.end == End::Open {
+                table.state.end = End::Halting;
             }
         }
+        // From here on there are never more.
         if !self.wait_idle(deadline) {
             return Err(Error::Stuck { what: "requests are outstanding" });
         }
-        self.0.desk.lock().phase = Phase::Closed;
+        {
+            let mut table = self.0.desk.lock();
+            if table.state.end == End::Halting {
+                table.state.end = End::Closed;
+            }
+        }
         self.0.manager.close()
     }
 }
 
 impl<T: Transport> Inner<T> {
     fn submit(&self, request: Request) {
-        let done = match self.take(request) {
-            Ok(()) => {
-                self.drain();
-                return;
+        // What succeeds at once has to do with the configuration.
+        let set = request.kind == Kind::Set;
+        match self.take(request) {
+            Ok(()) => self.drain(),
+            Err(done) => {
+                let changed = set && done.status == NdisStatus::SUCCESS;
+                self.desk.tell([done]);
+                if changed {
+                    self.tell_configuration();
+                }
             }
-            Err(done) => done,
-        };
-        let changed = done.status == NdisStatus::SUCCESS && done.kind_of_change();
-        self.desk.tell([done]);
-        if changed {
+        }
+    }
+
+    /// Tells the configuration as it is, also where nothing has changed: whoever has set it waits for that.
+    /// Of two changes at once the newer one is told last.
+    fn tell_configuration(&self) {
+        self.changes.run(|| {
             let node = offload::offload(self.desk.lock().switches.current(&self.capabilities));
             let status = indication::CURRENT_CONFIG;
             self.desk.indicate(Indication { status, node: Some(node.into()) });
-        }
+        });
     }
 
     /// Puts a request into the queue.
@@ -227,7 +260,7 @@ impl<T: Transport> Inner<T> {
         }
         let work = Work::new(request).map_err(|(request, why)| end(request, why))?;
         let mut table = self.desk.lock();
-        match closed(table.phase) {
+        match table.state.refusal() {
             None => {
                 table.take_in(work);
                 Ok(())
@@ -249,159 +282,106 @@ impl<T: Transport> Inner<T> {
             number::ADD_SA => set && !absent && self.options.ndis != Ndis::V6_30,
             number::ADD_SA_EX => set && !absent && self.options.ndis != Ndis::V6_20,
             number::UPDATE_SA | number::DELETE_SA => set && !absent,
-            number::PARAMETERS => set,
+            number::PARAMETERS => set && !absent,
             number::CURRENT_CONFIG | number::HARDWARE_CAPABILITIES => kind == Kind::Query,
             number::ENCAPSULATION => kind != Kind::Method,
             _ => return Some(NdisStatus::INVALID_OID),
         };
-        if offered { closed(self.desk.lock().phase) } else { Some(NdisStatus::NOT_SUPPORTED) }
+        if offered { self.desk.lock().state.refusal() } else { Some(NdisStatus::NOT_SUPPORTED) }
     }
 
     /// Requests that are no business of the device.
     fn configure(&self, mut request: Request) -> Completion {
         let mut table = self.desk.lock();
-        let all = &self.capabilities;
-        let node = |nodes: &[Node]| match nodes {
-            [node] => Ok(node.clone()),
-            _ => Err(Malformed::from(NdisStatus::INVALID_DATA)),
-        };
+        let (all, switches) = (&self.capabilities, &mut table.switches);
+        let query = request.kind == Kind::Query;
         let nodes = &mut request.nodes;
-        let (written, revision) = match (request.oid, request.kind) {
-            (number::PARAMETERS, _) => {
-                let ipv6 = all.ipv6_supported != 0;
-                let set =
-                    node(nodes).and_then(|node| table.switches.set_parameters(node.bytes(), ipv6));
-                (set.map(|_| 0), 2)
+        // Bytes written, and the revision.
+        let done = if query {
+            let (bytes, revision) = match request.oid {
+                number::ENCAPSULATION => (switches.encapsulation(), 1),
+                number::CURRENT_CONFIG => (offload::offload(switches.current(all)), 2),
+                _ => (offload::offload(*all), 2),
+            };
+            offload::answer(nodes, &bytes).map(|written| (written, revision))
+        } else {
+            let [node] = nodes.as_slice() else {
+                drop(table);
+                return end(request, NdisStatus::INVALID_DATA.into());
+            };
+            match request.oid {
+                number::PARAMETERS => {
+                    let ipv6 = all.ipv6_supported != 0;
+                    switches.set_parameters(node.bytes(), ipv6).map(|()| (0, 2))
+                }
+                _ => switches.set_encapsulation(node.bytes()).map(|()| (0, 1)),
             }
-            (number::ENCAPSULATION, Kind::Set) => {
-                let set =
-                    node(nodes).and_then(|node| table.switches.set_encapsulation(node.bytes()));
-                (set.map(|_| 0), 1)
-            }
-            (number::ENCAPSULATION, _) => {
-                (offload::answer(nodes, &table.switches.encapsulation()), 1)
-            }
-            (number::CURRENT_CONFIG, _) => {
-                (offload::answer(nodes, &offload::offload(table.switches.current(all))), 2)
-            }
-            _ => (offload::answer(nodes, &offload::offload(*all)), 2),
         };
         drop(table);
-        let query = request.kind == Kind::Query;
-        match written {
-            Ok(written) => {
+        match done {
+            Ok((bytes_written, supported_revision)) => {
                 let done = end(request, NdisStatus::SUCCESS.into());
                 let bytes_read = if query { 0 } else { done.bytes_read };
-                Completion {
-                    bytes_read,
-                    bytes_written: written,
-                    supported_revision: revision,
-                    ..done
-                }
+                Completion { bytes_read, bytes_written, supported_revision, ..done }
             }
             Err(why) => end(request, why),
         }
     }
 
-    fn turn(&self, from: Phase, to: Phase) {
-        let mut table = self.desk.lock();
-        if table.phase == from {
-            table.phase = to;
-        }
-    }
-
     fn reset(&self, verify: Verify) -> Result<Report, Error> {
-        let before = {
+        {
             let mut table = self.desk.lock();
-            match table.phase {
-                Phase::Removed => return Err(Error::Gone),
-                Phase::Halting | Phase::Closed => return Err(Error::Closed),
-                phase => {
-                    table.phase = Phase::Resetting;
-                    // After one that failed.
-                    if phase == Phase::Resetting { Phase::Running } else { phase }
+            match (table.state.end, table.state.reset) {
+                (End::Removed, _) => return Err(Error::Gone),
+                (End::Halting | End::Closed | End::Dropped, _) => return Err(Error::Closed),
+                (End::Open, Reset::Running) => {
+                    return Err(Error::Stuck { what: "another reset is under way" });
                 }
+                (End::Open, Reset::No | Reset::Failed) => table.state.reset = Reset::Running,
             }
-        };
+        }
         self.desk.indicate(Indication { status: indication::RESET_START, node: None });
         let report = self.manager.recover(verify);
-        let told = {
-            let mut table = self.desk.lock();
-            // Nothing of these is in the device any more, or ever was.
-            let all = table.serials(|_| true);
-            table.queue.clear();
-            let mut told = Vec::new();
-            for serial in all {
-                if let Some(work) = table.works.get_mut(&serial) {
-                    work.drop_rest(NdisStatus::REQUEST_ABORTED);
-                }
-                told.extend(table.finish(serial));
-            }
-            told
-        };
+        let told = self.desk.lock().after_reset();
         self.desk.tell(told);
-        match report {
-            Ok(report) => {
-                self.turn(Phase::Resetting, before);
+        self.desk.lock().state.reset = if report.is_ok() { Reset::No } else { Reset::Failed };
+        match &report {
+            Ok(_) => {
                 self.desk.indicate(Indication { status: indication::RESET_END, node: None });
-                Ok(report)
+                // What nobody owns has waited.
+                self.drain();
             }
-            Err(Error::Gone) => {
-                self.remove();
-                Err(Error::Gone)
-            }
-            Err(error) => Err(error),
+            Err(Error::Gone) => self.remove(),
+            Err(_) => {}
         }
+        report
     }
 
     pub(super) fn remove(&self) {
-        self.abandon(Phase::Removed, NdisStatus::NOT_ACCEPTED);
-        // It is gone; there is nothing to learn from what goes wrong now.
-        let _ = self.manager.close();
-    }
-
-    /// Ends everything that is outstanding.
-    fn abandon(&self, phase: Phase, status: NdisStatus) {
         let told = {
             let mut table = self.desk.lock();
-            if matches!(table.phase, Phase::Removed | Phase::Closed) {
+            if matches!(table.state.end, End::Removed | End::Closed) {
                 return;
             }
-            table.phase = phase;
-            table.queue.clear();
-            let all = table.serials(|_| true);
-            let told = table.detach(&all, status);
-            for serial in all {
-                if let Some(work) = table.works.get_mut(&serial) {
-                    work.drop_rest(status);
-                }
-                table.finish(serial);
-            }
-            told
+            table.state.end = End::Removed;
+            table.abandon(NdisStatus::NOT_ACCEPTED)
         };
         self.desk.tell(told);
+        // It is gone; there is nothing to learn from what goes wrong now.
+        let _ = self.manager.close();
     }
 }
 
 impl<T: Transport> Drop for Inner<T> {
     fn drop(&mut self) {
-        self.abandon(Phase::Closed, NdisStatus::REQUEST_ABORTED);
-    }
-}
-
-impl Completion {
-    /// Whether what is offloaded may be another after it.
-    fn kind_of_change(&self) -> bool {
-        matches!(self.oid, number::PARAMETERS | number::ENCAPSULATION) && self.bytes_written == 0
-    }
-}
-
-/// The status of requests that come in this phase, if they are not taken.
-fn closed(phase: Phase) -> Option<NdisStatus> {
-    match phase {
-        Phase::Running | Phase::Paused => None,
-        Phase::Resetting => Some(NdisStatus::RESET_IN_PROGRESS),
-        Phase::Halting | Phase::Closed => Some(NdisStatus::CLOSING),
-        Phase::Removed => Some(NdisStatus::NOT_ACCEPTED),
+        let told = {
+            let mut table = self.desk.lock();
+            if matches!(table.state.end, End::Open | End::Halting) {
+                table.state.end = End::Dropped;
+            }
+            table.abandon(NdisStatus::REQUEST_ABORTED)
+        };
+        self.desk.tell(told);
+        self.desk.let_go();
     }
 }

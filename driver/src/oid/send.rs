@@ -2,16 +2,15 @@
 //! From the queue to the device: one thread at a time submits, in the order in which requests came; others
 //! leave theirs in the queue and go on.
 
-use super::desk::{Phase, Table, token};
+use super::desk::{Table, token};
 use super::inbound::{Bundles, NoEntry};
 use super::parse::Bundle;
 use super::port::Inner;
-use super::work::{Job, Stage, Work};
+use super::work::{Job, Part, Stage, Work};
 use super::{Completion, NdisStatus};
 use crate::sa::{SaHandle, SaUpdate, SubmitError, Unsupported};
 use crate::ticket::Ticket;
 use crate::transport::Transport;
-use std::sync::atomic::Ordering;
 
 /// What one part takes.
 enum Order {
@@ -33,23 +32,16 @@ enum Next {
 impl<T: Transport> Inner<T> {
     /// Submits what there is room for.
     pub(super) fn drain(&self) {
-        if self.drainers.fetch_add(1, Ordering::AcqRel) > 0 {
-            // Whoever is at it looks once more.
-            return;
-        }
-        loop {
-            let seen = self.drainers.load(Ordering::Acquire);
-            while self.step() {}
-            if self.drainers.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-            {
-                return;
-            }
-        }
+        self.rounds.run(|| {
+            self.desk.lock().round += 1;
+            let mut at = Place::default();
+            while self.step(&mut at) {}
+        });
     }
 
     /// Submits one part. Returns whether there may be more to do.
-    fn step(&self) -> bool {
-        let next = self.next(&mut self.desk.lock());
+    fn step(&self, at: &mut Place) -> bool {
+        let next = self.next(&mut self.desk.lock(), at);
         let (serial, k, order) = match next {
             Next::Rest => return false,
             Next::Seen(told) => {
@@ -71,42 +63,71 @@ impl<T: Transport> Inner<T> {
     }
 
     /// The part to submit next, if there is one.
-    fn next(&self, table: &mut Table) -> Next {
-        if !matches!(table.phase, Phase::Running | Phase::Paused | Phase::Halting) {
+    fn next(&self, table: &mut Table, at: &mut Place) -> Next {
+        if !table.state.submits() {
             return Next::Rest;
         }
+        // Those that waited for an SA came before those in the queue.
+        if let Some(serial) = at.next_parked(table) {
+            return self.look(table, serial);
+        }
         let Some(&serial) = table.queue.front() else { return Next::Rest };
-        let Some(work) = table.works.get_mut(&serial) else {
-            table.queue.pop_front();
-            return Next::Seen(None);
-        };
-        if work.detached && work.is_untouched() {
-            work.drop_rest(NdisStatus::REQUEST_ABORTED);
-        } else if work.is_untouched()
-            && let Some(status) = self.misfit(work, &table.bundles)
-        {
-            // Either all of it or nothing: one status could not say more.
-            work.drop_rest(status);
+        match table.works.get_mut(&serial) {
+            None => {
+                table.queue.pop_front();
+                Next::Seen(None)
+            }
+            // Once is enough: while it is the first one, no line begins that it is not in.
+            Some(work) if work.is_untouched() && work.names().any(|sa| table.lines.has(sa)) => {
+                work.parked = true;
+                table.queue.pop_front();
+                table.lines.join(serial, work.names());
+                // It may stand alone where its next part is.
+                at.current = Some(serial);
+                Next::Seen(None)
+            }
+            Some(_) => self.look(table, serial),
         }
+    }
+
+    /// What there is to do for a request whose turn it is.
+    fn look(&self, table: &mut Table, serial: u64) -> Next {
+        let Some(work) = table.works.get_mut(&serial) else { return Next::Seen(None) };
+        if work.is_untouched() {
+            let dropped = match work.detached {
+                true => (!work.own).then_some(NdisStatus::REQUEST_ABORTED),
+                // Either all of it or nothing: one status could not say more.
+                false => self.misfit(work, &table.bundles),
+            };
+            if let Some(status) = dropped {
+                table.drop_rest(serial, status);
+            }
+        }
+        let Some(work) = table.works.get_mut(&serial) else { return Next::Seen(None) };
         let k = work.next;
-        if k == work.parts.len() {
-            table.queue.pop_front();
-            return Next::Seen(table.finish(serial));
-        }
-        let part = &mut work.parts[k];
+        let Some(part) = work.parts.get_mut(k) else {
+            return Next::Seen(table.advance(serial, k));
+        };
         if part.stage != Stage::Waiting {
-            work.next += 1;
-            return Next::Seen(None);
+            return Next::Seen(table.advance(serial, k + 1));
         }
+        let bundles = &mut table.bundles;
         let order = match &mut part.job {
             Job::Update(sa, update) => Ok(Order::Update(*sa, *update)),
+            Job::Delete(sa) if bundles.await_end(*sa, serial, k) => {
+                part.stage = Stage::Sent;
+                return Next::Seen(table.advance(serial, k + 1));
+            }
             // Nobody has it, which is what was asked for.
-            Job::Delete(sa) if !table.bundles.is_given(*sa) => Err(NdisStatus::SUCCESS),
-            Job::Delete(sa) => Ok(Order::Delete(*sa)),
+            Job::Delete(sa) if !work.own && !bundles.is_given(*sa) => Err(NdisStatus::SUCCESS),
+            Job::Delete(sa) => {
+                bundles.goes(*sa, true);
+                Ok(Order::Delete(*sa))
+            }
             Job::Add(_) if !table.switches.allow(part.uses) => Err(NdisStatus::NOT_SUPPORTED),
             Job::Add(bundle) => match bundle.take() {
                 None => Err(NdisStatus::FAILURE),
-                Some(bundle) => match table.bundles.reserve(&bundle, self.most_bundles) {
+                Some(bundle) => match bundles.reserve(&bundle, self.most_bundles) {
                     Ok(keys) => {
                         part.keys = Some(keys);
                         Ok(Order::Add(bundle))
@@ -123,8 +144,8 @@ impl<T: Transport> Inner<T> {
                 Next::Submit(serial, k, order)
             }
             Err(status) => {
-                part.stage = Stage::Done(status);
-                Next::Seen(None)
+                work.end(k, status);
+                Next::Seen(table.advance(serial, k + 1))
             }
         }
     }
@@ -155,15 +176,14 @@ impl<T: Transport> Inner<T> {
         work.held = false;
         // By a cancel or a reset, meanwhile.
         let dropped = work.is_sent();
-        if !dropped {
-            work.next = k + 1;
-        }
         let part = &mut work.parts[k];
         let refusal = match submitted {
             Ok((sa, ticket)) => {
                 part.sa = Some(sa);
                 part.command = Some(ticket.place());
+                let told = table.advance(serial, k + 1);
                 drop(guard);
+                self.desk.tell(told);
                 // From now on the desk may be told, perhaps at once.
                 ticket.notify(self.callback, token(serial, k));
                 return true;
@@ -173,24 +193,120 @@ impl<T: Transport> Inner<T> {
         if let Some(keys) = part.keys.take() {
             table.bundles.release(&keys);
         }
-        if matches!(refusal, SubmitError::Full | SubmitError::Busy) && !dropped {
-            work.next = k;
+        if let Job::Delete(sa) = part.job {
+            table.bundles.goes(sa, false);
+        }
+        let later = match refusal {
+            SubmitError::Full | SubmitError::Busy => true,
+            // What nobody owns goes after the reset.
+            SubmitError::Closed => work.own,
+            _ => false,
+        };
+        if later && !dropped {
             part.stage = Stage::Waiting;
             if let (Job::Add(place), Order::Add(bundle)) = (&mut part.job, order) {
                 *place = Some(bundle);
             }
-            return false;
+            let busy = refusal == SubmitError::Busy && part.names().is_some();
+            if busy {
+                // Its SA is in use on the other path: that is no matter of the others.
+                table.park(serial);
+            }
+            return busy;
         }
-        part.stage = Stage::Done(match (&part.job, refusal) {
+        let status = match (&part.job, refusal) {
             // It is not there, which is what was asked for.
-            (Job::Delete(_), SubmitError::NotFound) => NdisStatus::SUCCESS,
+            (&Job::Delete(sa), SubmitError::NotFound) => {
+                table.bundles.leave(sa);
+                NdisStatus::SUCCESS
+            }
             (_, SubmitError::Full | SubmitError::Busy) => NdisStatus::REQUEST_ABORTED,
             (_, refusal) => status_of(&refusal),
-        });
-        let told = table.finish(serial);
+        };
+        work.end(k, status);
+        let told = table.advance(serial, k + 1);
         drop(guard);
         self.desk.tell(told);
         true
+    }
+}
+
+impl Table {
+    /// Part `next` of a request is the next one; all before it have ended or were submitted. Gives the
+    /// request's completion, if that was all.
+    fn advance(&mut self, serial: u64, next: usize) -> Option<Completion> {
+        let work = self.works.get_mut(&serial)?;
+        if work.parked
+            && let Some(sa) = next.checked_sub(1).and_then(|k| work.parts.get(k)?.names())
+        {
+            self.lines.leave(serial, sa);
+        }
+        // Its rest may have been dropped meanwhile.
+        work.next = work.next.max(next);
+        if work.next == work.parts.len() {
+            if self.queue.front() == Some(&serial) {
+                self.queue.pop_front();
+            }
+            return self.finish(serial);
+        }
+        None
+    }
+
+    /// A request waits for its SA, and nobody overtakes it in whatever it names.
+    fn park(&mut self, serial: u64) {
+        let Some(work) = self.works.get_mut(&serial) else { return };
+        work.tried = self.round;
+        if !work.parked {
+            work.parked = true;
+            if self.queue.front() == Some(&serial) {
+                self.queue.pop_front();
+            }
+            self.lines.join(serial, work.names());
+        }
+    }
+}
+
+/// How far a round is among the requests that wait for an SA.
+#[derive(Default)]
+struct Place {
+    /// The SA whose line was looked at last.
+    above: Option<u64>,
+    /// The request that went on there, and may go on elsewhere.
+    current: Option<u64>,
+}
+
+impl Place {
+    /// The next request that may go on.
+    fn next_parked(&mut self, table: &mut Table) -> Option<u64> {
+        if let Some(serial) = self.current.take()
+            && let Some(work) = table.works.get(&serial).filter(|work| work.parked)
+        {
+            let Some(sa) = work.parts.get(work.next).map(Part::names) else { return Some(serial) };
+            match sa {
+                // A part that has ended is no one's turn.
+                _ if work.parts[work.next].stage != Stage::Waiting => {}
+                Some(sa) if !table.lines.is_turn(serial, sa) => {
+                    // Named twice: it has left that line.
+                    table.lines.rejoin(serial, sa);
+                    return self.next_parked(table);
+                }
+                _ if work.tried == table.round => return self.next_parked(table),
+                _ => {}
+            }
+            self.current = Some(serial);
+            return Some(serial);
+        }
+        let (works, round) = (&table.works, table.round);
+        let may = |&(sa, serial): &(u64, u64)| {
+            works.get(&serial).is_some_and(|work| {
+                let next = work.parts.get(work.next).and_then(Part::names);
+                work.tried != round && !work.held && next.is_some_and(|next| next.bits() == sa)
+            })
+        };
+        let (sa, serial) = table.lines.first(self.above).find(may)?;
+        self.above = Some(sa);
+        self.current = Some(serial);
+        Some(serial)
     }
 }
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What a port does besides its requests: it deletes what nobody owns, gives up on what takes too long, and
-//! notices when the device is gone.
+//! What a port does besides its requests: it gives up on what takes too long, and notices when the device is
+//! gone.
 
 use super::NdisStatus;
 use super::port::Inner;
 use super::work::{Job, Stage};
 use crate::error::Error;
-use crate::sa::SubmitError;
 use crate::transport::Transport;
 use std::time::{Duration, Instant};
 
@@ -14,21 +13,6 @@ use std::time::{Duration, Instant};
 const LOOK_AFTER: Duration = Duration::from_millis(10);
 
 impl<T: Transport> Inner<T> {
-    /// Deletes bundles that no request gave a handle of away.
-    pub(super) fn delete_orphans(&self) {
-        loop {
-            let Some(sa) = self.desk.lock().orphans.pop() else { return };
-            match self.manager.delete(sa) {
-                Err(SubmitError::Full | SubmitError::Busy | SubmitError::Closed) => {
-                    self.desk.lock().orphans.push(sa);
-                    return;
-                }
-                // Under way, or not there.
-                Ok(_) | Err(_) => self.desk.lock().bundles.leave(sa),
-            }
-        }
-    }
-
     /// Looks after requests that are outstanding, now and then.
     pub(super) fn watch(&self) {
         let now = Instant::now();

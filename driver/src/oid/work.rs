@@ -55,6 +55,18 @@ impl Part {
         let uses = (has(Protocol::Esp), has(Protocol::Ah));
         Self { job, stage, uses, sa: None, keys: None, command: None }
     }
+
+    fn deletion(sa: SaHandle) -> Self {
+        Self { sa: Some(sa), ..Self::new(Job::Delete(sa), Stage::Waiting) }
+    }
+
+    /// The SA that it is about, if there is one yet.
+    pub(super) fn names(&self) -> Option<SaHandle> {
+        match self.job {
+            Job::Update(sa, _) | Job::Delete(sa) => Some(sa),
+            Job::Add(_) => None,
+        }
+    }
 }
 
 /// A request.
@@ -63,10 +75,18 @@ pub(super) struct Work {
     pub(super) parts: Vec<Part>,
     /// The part to submit next.
     pub(super) next: usize,
+    /// Parts that have not ended.
+    open: usize,
     /// Somebody is submitting parts of it, and says when that is over.
     pub(super) held: bool,
+    /// It stands in lines, not in the queue.
+    pub(super) parked: bool,
+    /// The round in which its SA was last found busy.
+    pub(super) tried: u64,
     /// It was completed before its end; what it left under way goes on.
     pub(super) detached: bool,
+    /// The port's own: nobody is told of it, and it survives resets.
+    pub(super) own: bool,
     pub(super) begun: Instant,
 }
 
@@ -80,16 +100,49 @@ impl Work {
         // They are in the parts by now.
         wipe(&mut request);
         match parts {
-            Ok(parts) => Ok(Self {
-                request,
-                parts,
-                next: 0,
-                held: false,
-                detached: false,
-                begun: Instant::now(),
-            }),
+            Ok(parts) => Ok(Self::of(request, parts)),
             Err(why) => Err((request, why)),
         }
+    }
+
+    /// The deletion of a bundle whose handle nobody was given.
+    pub(super) fn own_deletion(sa: SaHandle) -> Self {
+        let request = Request { id: 0, oid: number::DELETE_SA, kind: Kind::Set, nodes: Vec::new() };
+        Self { own: true, detached: true, ..Self::of(request, vec![Part::deletion(sa)]) }
+    }
+
+    fn of(request: Request, parts: Vec<Part>) -> Self {
+        let open = parts.iter().filter(|part| !matches!(part.stage, Stage::Done(_))).count();
+        Self {
+            request,
+            parts,
+            next: 0,
+            open,
+            held: false,
+            parked: false,
+            tried: 0,
+            detached: false,
+            own: false,
+            begun: Instant::now(),
+        }
+    }
+
+    /// Ends a part, and with it what it keeps of keys.
+    pub(super) fn end(&mut self, k: usize, status: NdisStatus) {
+        let part = &mut self.parts[k];
+        if !matches!(part.stage, Stage::Done(_)) {
+            self.open -= 1;
+        }
+        part.stage = Stage::Done(status);
+        if let Job::Add(bundle) = &mut part.job {
+            *bundle = None;
+        }
+    }
+
+    /// SAs that it waits to be submitted for, from the next one on.
+    pub(super) fn names(&self) -> impl Iterator<Item = SaHandle> {
+        let waiting = self.parts[self.next..].iter().filter(|part| part.stage == Stage::Waiting);
+        waiting.filter_map(Part::names)
     }
 
     /// Whether nothing of it has been submitted.
@@ -99,7 +152,7 @@ impl Work {
 
     /// Whether every part has ended.
     pub(super) fn is_over(&self) -> bool {
-        !self.held && self.parts.iter().all(|part| matches!(part.stage, Stage::Done(_)))
+        !self.held && self.open == 0
     }
 
     /// Whether its rest was dropped, or there is none.
@@ -109,9 +162,9 @@ impl Work {
 
     /// Ends every part that was not submitted.
     pub(super) fn drop_rest(&mut self, status: NdisStatus) {
-        for part in &mut self.parts {
-            if part.stage == Stage::Waiting {
-                part.stage = Stage::Done(status);
+        for k in self.next..self.parts.len() {
+            if self.parts[k].stage == Stage::Waiting {
+                self.end(k, status);
             }
         }
         self.next = self.parts.len();
@@ -243,10 +296,7 @@ fn parts(request: &Request) -> Result<Vec<Part>, Malformed> {
             }
             Ok(parts)
         }
-        number::DELETE_SA => {
-            let part = |sa| Part { sa: Some(sa), ..Part::new(Job::Delete(sa), Stage::Waiting) };
-            bytes.map(|node| parse::delete(node).map(part)).collect()
-        }
+        number::DELETE_SA => bytes.map(|node| parse::delete(node).map(Part::deletion)).collect(),
         _ => {
             let read = if single { parse::add_ex } else { parse::add };
             let mut all = Vec::with_capacity(nodes.len());

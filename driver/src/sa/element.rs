@@ -46,7 +46,7 @@ pub(crate) struct Flow {
     pub(crate) state: State,
     /// Path of the commands that are outstanding (R29).
     pub(crate) path: Path,
-    /// A command's outcome is not known: repeat with CAS only (R36).
+    /// A command's outcome is not known: repeat with care only (R36).
     pub(crate) doubt: bool,
     /// The slot is not in the list of free ones.
     pub(crate) used: bool,

@@ -18,20 +18,24 @@ const CAS: u8 = 0x20;
 const MONOTONE: u8 = 0x40;
 
 /// The change that is sent for `wanted`, and how the completion is to be read. An absolute HI after
-/// one whose outcome is not known could pull the device back; as a compare-and-set it cannot (R36).
+/// one whose outcome is not known could pull the device back (R36). What is above the shadow's value goes
+/// forward only: whether the doubtful one took effect, or is about to, makes no difference to it. What is
+/// not, is a compare-and-set.
 pub(super) fn careful(element: &Element, wanted: Change) -> (Change, u8) {
     let mode = wanted.mode as u8;
     let retry = element.flow().doubt
         && wanted.mode == UpdateMode::Hi
         && wanted.expected_hi.is_none()
         && !wanted.monotone;
-    if retry {
-        let expected = element.top().0.hi();
-        (wanted.expecting(expected), mode | AUTO_CAS | CAS)
-    } else {
-        let cas = if wanted.expected_hi.is_some() { CAS } else { 0 };
-        let monotone = if wanted.monotone { MONOTONE } else { 0 };
-        (wanted, mode | cas | monotone)
+    let known = element.top().0.hi();
+    match (retry, wanted.top.hi() > known) {
+        (true, true) => (wanted.forward_only(), mode | MONOTONE),
+        (true, false) => (wanted.expecting(known), mode | AUTO_CAS | CAS),
+        (false, _) => {
+            let cas = if wanted.expected_hi.is_some() { CAS } else { 0 };
+            let monotone = if wanted.monotone { MONOTONE } else { 0 };
+            (wanted, mode | cas | monotone)
+        }
     }
 }
 

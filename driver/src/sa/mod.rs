@@ -214,9 +214,9 @@ impl<T: Transport> SaManager<T> {
             .map(|(handle, pair, number)| (SaHandle(handle), Ticket::new(&self.core, pair, number)))
     }
 
-    /// Moves the sequence numbers of one element. An update whose predecessor timed out is made a
-    /// compare-and-set from the last known high half, so that it cannot pull the device back (R36). If another
-    /// thread deletes the SA meanwhile, it may end as EMPTY or STALE: there is no such SA any more.
+    /// Moves the sequence numbers of one element. An update whose predecessor timed out goes
+    /// forward only, or, if it is not above the last known high half, is made a compare-and-set from that: it
+    /// cannot pull the device back (R36). If another thread deletes the SA meanwhile, it may end as EMPTY or STALE: there is no such SA any more.
     ///
     /// # Errors
     /// See [`SubmitError`].

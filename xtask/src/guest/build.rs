@@ -101,6 +101,7 @@ const HOST_ONLY: &[(&str, &str)] = &[
     ("lockstep", "two devices in one process, cycle by cycle"),
     ("oid_command", "the command with devices in its process"),
     ("oid_layout", "runs the C compiler"),
+    ("oid_numbers", "numbers, and no device"),
     ("oid_rows", "reads the repository"),
     ("oid_script_keys", "reads scripts, and takes none to a device"),
     ("rtl_answers", "the RTL in the process, whose answers it forges"),
