@@ -335,7 +335,6 @@ impl<T: Transport> Inner<T> {
             let mut table = self.desk.lock();
             // Nothing of these is in the device any more, or ever was.
             let all = table.serials(|_| true);
-            table.queue.clear();
             let mut told = Vec::new();
             for serial in all {
                 if let Some(work) = table.works.get_mut(&serial) {
@@ -374,7 +373,6 @@ impl<T: Transport> Inner<T> {
                 return;
             }
             table.phase = phase;
-            table.queue.clear();
             let all = table.serials(|_| true);
             let told = table.detach(&all, status);
             for serial in all {
