@@ -15,11 +15,13 @@ on_every_backend!(
     an_ability_that_the_device_denies_is_not_supported,
     an_update_that_the_device_refuses_is_a_failure,
     an_sa_that_the_device_forgot_is_no_sa,
+    a_list_goes_on_behind_an_sa_that_is_lost,
     an_sa_that_a_reset_lost_fails_until_it_is_deleted,
     a_device_that_goes_away_is_noticed,
     a_reset_without_a_device_ends_everything,
     what_is_removed_is_quiet,
     after_a_removal_it_stays_removed,
+    a_table_that_its_owner_closed_takes_nothing,
     a_dropped_port_aborts_what_is_outstanding,
     a_request_that_meets_the_end_is_completed,
     nothing_begins_once_a_reset_has,
@@ -96,6 +98,22 @@ fn an_sa_that_the_device_forgot_is_no_sa<B: Backend>() {
     assert_eq!(desk.update(sa, ESP, 1, 3), NdisStatus::FAILURE, "from now on it is lost");
     assert_eq!(desk.delete(sa), SUCCESS);
     assert_eq!(desk.table(), []);
+}
+
+fn a_list_goes_on_behind_an_sa_that_is_lost<B: Backend>() {
+    let desk = Desk::<B>::new();
+    let handles: Vec<u64> = (1..=30).map(|n| desk.add(&Add::esp(n))).collect();
+    misbehave!(B, desk.link, |faults| {
+        faults.stuck = Stuck::UntilReset;
+        faults.corrupt_completion = Trigger::next();
+        faults.corrupt_mask[14] = Status::Empty as u8;
+    });
+    // More than the rings hold: the rest is submitted when the first has been lost.
+    let nodes = (1..).zip(&handles).map(|(n, &sa)| update_sa(sa, ESP, n, n - 1).into()).collect();
+    desk.port.submit(Request { nodes, ..set(number::UPDATE_SA, []) });
+    B::misbehave(desk.link.device(), |faults| faults.stuck = Stuck::No);
+    assert_eq!(desk.wait()[0].status, NdisStatus::INVALID_PARAMETER);
+    assert_eq!(desk.table(), (1..=30).map(|n| (n, n - 1)).collect::<Vec<_>>());
 }
 
 fn an_sa_that_a_reset_lost_fails_until_it_is_deleted<B: Backend>() {
@@ -178,6 +196,18 @@ fn after_a_removal_it_stays_removed<B: Backend>() {
     desk.port.remove();
     assert_eq!(desk.update(sa, ESP, 1, 1), NdisStatus::CLOSING);
     assert_eq!(desk.port.reset(Verify::All), Err(Error::Closed));
+    assert_eq!(desk.update(sa, ESP, 1, 1), NdisStatus::CLOSING);
+    assert_eq!(desk.indications(), [], "no reset has begun");
+}
+
+fn a_table_that_its_owner_closed_takes_nothing<B: Backend>() {
+    let desk = Desk::<B>::new();
+    let sa = desk.add(&Add::esp(1));
+    // Not by way of the port, as a reset of the owner's would be.
+    desk.port.manager().close().unwrap();
+    let done = desk.run(set(number::ADD_SA, [Add::esp(2).bytes()]));
+    assert_eq!((done.status, handle_of(&done, 0)), (NdisStatus::RESET_IN_PROGRESS, 0));
+    assert!([SUCCESS, NdisStatus::NOT_ACCEPTED].contains(&desk.delete(sa)));
 }
 
 fn a_dropped_port_aborts_what_is_outstanding<B: Backend>() {
