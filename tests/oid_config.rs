@@ -150,6 +150,12 @@ fn capabilities_are_those_of_the_device<B: Backend>() {
         assert_eq!(without(&[gcm[k]]), (0x38, 0x39 & !bit), "{:?}", gcm[k]);
     }
     assert_eq!(without(&gmac), (0, 0x38));
+    // Without any there is no offload.
+    let none = [gmac, gcm].concat().iter().fold(0, |word, &one| word | 1 << one as u32);
+    let params = Params { algs: small().algs & !none, ..small() };
+    let desk = Desk::<B>::with(params, config(), options());
+    assert_eq!(desk.update(1, ESP, 1, 1), NdisStatus::NOT_SUPPORTED);
+    drop(desk);
     // A device may have no other length of the check value than the longest.
     let shorter = ALGS::ICV_8.put(0, 1) | ALGS::ICV_12.put(0, 1);
     let caps = with(Params { algs: small().algs & !shorter, ..small() });
