@@ -33,8 +33,10 @@ pub(crate) enum Command {
     ///
     /// One JSON object a line: {"id":1,"oid":"0xFC030204","type":"set","nodes":["hex…"]}, or
     /// {"cancel":1}, {"reset":true}, {"remove":true}. Before a request is submitted, all that came before
-    /// it has ended; a cancel, a reset or a removal meets what the line before it began. Prints one JSON
-    /// object a completion, with the nodes as they are left: handles filled in, keys wiped.
+    /// it has ended; a cancel, a reset or a removal meets what the line before it began, unless the device
+    /// runs by itself and has come to it: over vfio-user or VFIO such a request may end either way. Prints
+    /// one JSON object a completion, with the nodes as they are left: handles filled in; behind a structure,
+    /// where keys may be, zeros.
     Oid(OidArgs),
     /// Offer a device as a PCI function over vfio-user, to other processes or to QEMU.
     ///

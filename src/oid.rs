@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `esnic oid`: a script of IPsecOV2 requests as bytes, one JSON object a line, and what became of them.
 
+mod echo;
 mod script;
+mod source;
 
 use crate::Outcome;
 use crate::args::{NdisArg, OidArgs};
@@ -14,24 +16,19 @@ use esnic_driver::transport::Transport;
 use esnic_driver::{Config, SaManager, Verify};
 use script::{Line, Step};
 use serde::Serialize;
-use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use zeroize::Zeroizing;
 
 /// How long the requests before a line may take. Each ends by itself long before.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs the subcommand.
 pub(crate) fn run(args: &OidArgs) -> Outcome {
-    let mut text = Zeroizing::new(String::new());
     let path = args.script.display();
-    if args.script.as_os_str() == "-" {
-        std::io::stdin().read_to_string(&mut text).context("standard input")
+    let text = if args.script.as_os_str() == "-" {
+        source::read(std::io::stdin()).context("standard input")
     } else {
-        std::fs::File::open(&args.script)
-            .and_then(|mut file| file.read_to_string(&mut text))
-            .with_context(|| path.to_string())
+        std::fs::File::open(&args.script).and_then(source::read).with_context(|| path.to_string())
     }
     .map_err(Failure::Input)?;
     // All of it before any of it is done.
@@ -96,7 +93,7 @@ impl Host for Printer {
             bytes_read: done.bytes_read,
             bytes_written: done.bytes_written,
             supported_revision: done.supported_revision,
-            nodes: done.nodes.iter().map(|node| hex::encode(node.bytes())).collect(),
+            nodes: done.nodes.iter().map(|node| echo::shown(done.oid, node.bytes())).collect(),
         });
     }
 

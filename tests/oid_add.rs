@@ -100,6 +100,11 @@ fn a03_a_list_without_a_good_one_fails<B: Backend>() {
     let done = desk.run(set(number::ADD_SA, [cbc.bytes(), none.bytes()]));
     assert_eq!(done.status, NdisStatus::NOT_SUPPORTED, "that of the first");
     assert_eq!([0, 1].map(|k| handle_of(&done, k)), [0, 0]);
+    // Of the first, too, where the other one gets as far as the table.
+    let there = desk.add(&Add::esp(3));
+    let done = desk.run(set(number::ADD_SA, [cbc.bytes(), Add::esp(3).bytes()]));
+    assert_eq!((done.status, handle_of(&done, 1)), (NdisStatus::NOT_SUPPORTED, 0));
+    assert_eq!(desk.delete(there), SUCCESS);
     assert_eq!(desk.run(set(number::ADD_SA, [])).status, NdisStatus::INVALID_DATA);
     let two = [Add::esp(1).bytes_ex(), Add::esp(2).bytes_ex()];
     let done = desk.run(set(number::ADD_SA_EX, two));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `esnic oid`: the same script gives the same output, handles included, on every device of this process.
+//! `esnic oid`: the same script gives the same output, handles included, on every device of this process;
+//! and no key is in it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -73,6 +74,83 @@ fn keys_are_wiped_from_what_it_prints() {
         assert!(script.contains(key), "it goes in");
         assert!(!expected.contains(key), "and does not come out");
     }
+}
+
+/// Plays this script, which nothing is wrong with; gives the objects that it prints.
+#[track_caller]
+fn play(name: &str, text: &str) -> Vec<serde_json::Value> {
+    let script = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("oid-{name}-{}.jsonl", std::process::id()));
+    std::fs::write(&script, text).expect("room");
+    let output = esnic(&["--script", script.to_str().expect("a name")]);
+    std::fs::remove_file(&script).expect("it is there");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), &*said), (Some(0), ""));
+    let lines = String::from_utf8(output.stdout).expect("text");
+    lines.lines().map(|line| serde_json::from_str(line).expect("an object")).collect()
+}
+
+#[test]
+fn keys_do_not_come_out_under_another_number() {
+    // The nodes of the walk's two ADDs, ADD_SA and ADD_SA_EX, with their keys: every byte from 0xA0 on that
+    // is followed by the next is one of a key.
+    let walk = std::fs::read_to_string(data("walk.jsonl")).expect("the walk");
+    let node = |id: u64| {
+        let start = format!("{{\"id\":{id},");
+        let line = walk.lines().find(|line| line.starts_with(&start)).expect("it is there");
+        let request: serde_json::Value = serde_json::from_str(line).expect("an object");
+        request["nodes"][0].as_str().expect("a node").to_owned()
+    };
+    let shows = |bytes: &[u8]| bytes.windows(2).any(|two| two[0] >= 0xA0 && two[0] + 1 == two[1]);
+    let adds = [node(2), node(3)];
+    let numbers = [
+        0xFC03_0202_u32,
+        0xFC03_0203,
+        0xFC03_0204,
+        0xFC03_0205,
+        0xFC01_020B,
+        0xFC01_020C,
+        0xFC01_020D,
+        0x0101_010A,
+        0xFC03_0299,
+        0,
+    ];
+    let mut script = String::new();
+    let mut asked = 0;
+    for number in numbers {
+        for kind in ["set", "query", "method"] {
+            for add in &adds {
+                assert!(shows(&hex::decode(add).expect("digits")), "it goes in");
+                script += &format!(
+                    "{{\"oid\":\"{number:#x}\",\"type\":\"{kind}\",\"nodes\":[\"{add}\"]}}\n"
+                );
+                asked += 1;
+            }
+        }
+    }
+    // Once on a device, once without one.
+    let told = play("other-number", &format!("{script}{{\"remove\":true}}\n{script}"));
+    assert_eq!(told.len(), 2 * asked);
+    for one in told {
+        let printed = one["nodes"][0].as_str().expect("a node");
+        let bytes = hex::decode(printed).expect("digits");
+        assert!(adds.iter().any(|add| add.len() == printed.len()), "as long as it was: {one}");
+        assert!(!shows(&bytes), "{one}");
+    }
+}
+
+#[test]
+fn what_is_no_key_comes_back_as_it_is() {
+    let update = format!("80012000{}", "11".repeat(28));
+    let told = play(
+        "shown",
+        &format!(
+            "{{\"oid\":\"0xFC030204\",\"nodes\":[\"{update}2222\"]}}\n{{\"oid\":\"7\",\"nodes\":[\"33\",\"\"]}}"
+        ),
+    );
+    // The structure, and zeros for what is behind it; of a number that nobody knows, zeros.
+    assert_eq!(told[0]["nodes"][0], format!("{}{}", &update[..56], "00".repeat(6)));
+    assert_eq!(told[1]["nodes"], serde_json::json!(["00", ""]));
 }
 
 #[test]

@@ -150,6 +150,12 @@ fn capabilities_are_those_of_the_device<B: Backend>() {
         assert_eq!(without(&[gcm[k]]), (0x38, 0x39 & !bit), "{:?}", gcm[k]);
     }
     assert_eq!(without(&gmac), (0, 0x38));
+    // Without any there is no offload.
+    let none = [gmac, gcm].concat().iter().fold(0, |word, &one| word | 1 << one as u32);
+    let params = Params { algs: small().algs & !none, ..small() };
+    let desk = Desk::<B>::with(params, config(), options());
+    assert_eq!(desk.update(1, ESP, 1, 1), NdisStatus::NOT_SUPPORTED);
+    drop(desk);
     // A device may have no other length of the check value than the longest.
     let shorter = ALGS::ICV_8.put(0, 1) | ALGS::ICV_12.put(0, 1);
     let caps = with(Params { algs: small().algs & !shorter, ..small() });
@@ -304,12 +310,13 @@ fn each_number_is_asked_in_its_own_way<B: Backend>() {
             }
         }
     }
-    // One buffer, for one answer.
-    for nodes in [0, 2] {
-        let nodes = (0..nodes).map(|_| vec![0; 144].into()).collect();
-        let request = Request { kind: Kind::Query, nodes, ..set(number::CURRENT_CONFIG, []) };
-        assert_eq!(desk.run(request).status, NdisStatus::INVALID_DATA);
-    }
+    // One buffer, for one answer; without any, it is told how large it should be.
+    let ask = |nodes| Request { kind: Kind::Query, ..set(number::CURRENT_CONFIG, nodes) };
+    let two = ask([vec![0; 144], vec![0; 144]]);
+    assert_eq!(desk.run(two).status, NdisStatus::INVALID_DATA);
+    let none = Request { nodes: Vec::new(), ..ask([vec![], vec![]]) };
+    let done = desk.run(none);
+    assert_eq!((done.status, done.bytes_needed), (NdisStatus::BUFFER_TOO_SHORT, 144));
     let short = Request { kind: Kind::Query, ..set(number::ENCAPSULATION, [vec![0; 27]]) };
     let done = desk.run(short);
     assert_eq!((done.status, done.bytes_needed), (NdisStatus::BUFFER_TOO_SHORT, 28));

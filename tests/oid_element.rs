@@ -138,6 +138,14 @@ fn udp_is_for_the_esp_element<B: Backend>() {
         .collect();
     held.sort_by_key(|row| row.0);
     assert_eq!(held, [(false, Mode::Tunnel, true), (true, Mode::Transport, false)]);
+    // Nothing puts AH into UDP.
+    let mut alone = Add::bundle(3, 4);
+    (alone.count, alone.elements) = (1, [alone.elements[1], NOTHING]);
+    desk.add(&alone);
+    for udp in [1, 2, 4, 8] {
+        let done = desk.run(set(number::ADD_SA, [Add { udp, ..alone.clone() }.bytes()]));
+        assert_eq!(done.status, NdisStatus::INVALID_DATA, "{udp}");
+    }
 }
 
 fn keys_may_begin_right_behind_the_structure<B: Backend>() {

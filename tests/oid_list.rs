@@ -18,6 +18,7 @@ on_every_backend!(
     a_cancelled_list_of_deletions_goes_on,
     what_had_not_begun_is_dropped,
     a_cancel_that_comes_twice_is_told_once,
+    a_cancel_meets_requests_on_their_way,
     two_deletions_of_one_sa_both_succeed,
     what_ends_together_ends_in_order,
     refusals_take_no_room,
@@ -168,6 +169,39 @@ fn a_cancel_that_comes_twice_is_told_once<B: Backend>() {
     assert!(!desk.port.is_quiet());
     desk.port.remove();
     assert_eq!(desk.completions(), []);
+}
+
+fn a_cancel_meets_requests_on_their_way<B: Backend>() {
+    let desk = Desk::<B>::new();
+    let each = rounds(400);
+    let now = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while now.load(Ordering::Relaxed) < u64::MAX {
+                desk.port.cancel(now.load(Ordering::Relaxed));
+            }
+        });
+        for n in 1..=each {
+            now.store(n.into(), Ordering::Relaxed);
+            let nodes = [Add::esp(3 * n).bytes(), Add::bundle(3 * n + 1, 3 * n + 2).bytes()];
+            desk.port.submit(numbered(n.into(), set(number::ADD_SA, nodes)));
+            let all = desk.wait();
+            assert_eq!(all.len(), 1, "{n}: once");
+            assert!([SUCCESS, ABORTED].contains(&all[0].status), "{:?}", all[0].status);
+            let given = [0, 1].map(|k| handle_of(&all[0], k));
+            assert!(given.iter().all(|&handle| (handle != 0) == (all[0].status == SUCCESS)));
+            // By number 0, which no cancel means.
+            desk.port.submit(set(number::DELETE_SA, given.map(delete_sa)));
+            assert_eq!(desk.wait()[0].status, SUCCESS);
+        }
+        now.store(u64::MAX, Ordering::Relaxed);
+    });
+    // Nothing is left that nobody knows of, in the device or of room.
+    desk.quiet();
+    assert_eq!(desk.table(), []);
+    let most = desk.port.manager().bundle_capacity() as u32;
+    (1..=most).for_each(|n| assert_ne!(desk.add(&Add::esp(n)), 0));
+    desk.assert_clean();
 }
 
 fn two_deletions_of_one_sa_both_succeed<B: Backend>() {

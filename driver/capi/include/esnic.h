@@ -12,8 +12,13 @@
  * return ESNIC_E_HANDLE; any that takes pointers or numbers ESNIC_E_INVALID, ESNIC_E_SIZE; and any
  * ESNIC_E_INTERNAL, which is a bug.
  *
- * Numbers. Devices, SAs and tickets are numbers. One that is stale, used up or of another device
- * is an error and nothing worse.
+ * Numbers. Devices, tickets and SAs are numbers. A device that is closed, a ticket that is used up
+ * and a ticket of another device are errors and nothing worse, up to this: a ticket's number comes
+ * back when 2^30 - 1 more have had its place, or on the 4096th device opened after its own. The
+ * handle of an SA is good with the device that gave it, and does not say which that is: devices count
+ * alike, so with another device, or the same one opened anew, the same number is another SA, which an
+ * update moves and a deletion deletes. Keep each handle beside its device. With its own device, one
+ * that is stale is an error, until 2^32 SAs have had its row.
  *
  * Structures. The caller sets size to sizeof, also of those that are written, and the rest of those
  * that are read to 0 before setting what it needs: what is 0 has its usual meaning, today and in
@@ -27,7 +32,14 @@
  * and not in a child after fork: devices stay the parent's.
  *
  * Waiting. Only esnic_open, esnic_close, esnic_recover, esnic_batch and esnic_ticket_wait wait for a
- * device, each no longer than it is told. Requests return at once, with a ticket.
+ * device to do something. The last two do until timeout_ms is over. The others are told no time for
+ * the whole: each step has a limit, so with a device that fails they take the sum of several.
+ * reset_timeout_ms is for the device to be reset, and again for it to come up; each queue pair has a
+ * tenth of a second to stop, and again to start; command_timeout_ms is for other threads to leave,
+ * once for the device and once for each pair. esnic_recover has command_timeout_ms anew for each row
+ * that finds the ring full, and once more for the last ones. Requests return at once, with a ticket.
+ * With vfio-user:PATH, any call that reads a register waits for the other process to answer: for 5 s,
+ * then the device is gone.
  *
  * Keys. They are copied during the call, kept in memory that is neither swapped out nor dumped, and
  * wiped when their SA goes. No function gives one back, and no text has one in it.
@@ -322,9 +334,10 @@ struct esnic_config {
     // Rows of the SA table of the device "model", a power of two from 2 to 1048576; 0 for 4096.
     // 0 for any other device.
     uint32_t model_rows;
-    // How long a command may take where the library itself waits for one, in milliseconds; 0 for 1000.
+    // How long a step may take where the library itself waits for commands or threads, in
+    // milliseconds; 0 for 1000.
     uint32_t command_timeout_ms;
-    // How long a reset may take, in milliseconds; 0 for 1000.
+    // How long a reset may take, and coming up after it, in milliseconds; 0 for 1000.
     uint32_t reset_timeout_ms;
 };
 
@@ -412,7 +425,8 @@ struct esnic_sa {
 };
 
 // An SA, or a bundle of two, of one device: good from an add that succeeded until its deletion, also
-// across resets, and never again. Never 0.
+// across resets, and never again. Never 0. It does not say which device: another one has SAs with the
+// same handles.
 typedef uint64_t esnic_handle;
 
 // A request under way. Never 0. It is used up by the outcome, or by esnic_ticket_drop.
@@ -542,8 +556,8 @@ const char *esnic_status_name(uint32_t status);
 size_t esnic_last_error(char *buffer,
                         size_t size);
 
-// Opens a device: resets it and brings it up with an empty table. Waits for that as long as
-// reset_timeout_ms.
+// Opens a device: resets it and brings it up with an empty table. Waits up to reset_timeout_ms for
+// either, and a tenth of a second for each queue pair.
 //
 // name: "model", the executable model in this process; "vfio-user:PATH", what another process serves
 // on that socket; "0000:03:00.0", a PCI function that is bound to vfio-pci.

@@ -77,8 +77,8 @@ pub unsafe extern "C" fn esnic_last_error(buffer: *mut c_char, size: usize) -> u
     text.len()
 }
 
-/// Opens a device: resets it and brings it up with an empty table. Waits for that as long as
-/// reset_timeout_ms.
+/// Opens a device: resets it and brings it up with an empty table. Waits up to reset_timeout_ms for
+/// either, and a tenth of a second for each queue pair.
 ///
 /// name: "model", the executable model in this process; "vfio-user:PATH", what another process serves
 /// on that socket; "0000:03:00.0", a PCI function that is bound to vfio-pci.

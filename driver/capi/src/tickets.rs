@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Tickets by number. A number is good once: each use of a slot has another one. A slot is locked only
-//! to take its ticket out or put it in, never while somebody waits.
+//! Tickets by number. A number is good once: each use of a slot has another one, until they are through.
+//! A slot is locked only to take its ticket out or put it in, never while somebody waits.
 
 use crate::codes::esnic_error::{ESNIC_E_BUSY, ESNIC_E_FULL, ESNIC_E_TICKET};
 use crate::fail::Fail;
@@ -10,7 +10,8 @@ use esnic_driver::Ticket;
 use esnic_driver::transport::Transport;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Bits of a number: which slot, which use of it, and at the top which device.
+/// Bits of a number: which slot, which use of it, and at the top which device, of 4096. The header says when
+/// a number comes back.
 const SLOT_BITS: u32 = 22;
 const USE_BITS: u32 = 30;
 
@@ -25,6 +26,11 @@ struct Slot<T: Transport> {
     /// Which use this is; never 0.
     uses: u64,
     state: State<T>,
+}
+
+/// The use of a slot after this one.
+const fn next(uses: u64) -> u64 {
+    uses % ((1 << USE_BITS) - 1) + 1
 }
 
 /// The tickets of one device.
@@ -136,8 +142,31 @@ impl<T: Transport> Drop for Lent<'_, T> {
             return;
         }
         slot.state = State::Free;
-        slot.uses = slot.uses % ((1 << USE_BITS) - 1) + 1;
+        slot.uses = next(slot.uses);
         drop(slot);
         self.tickets.free.push(self.slot).expect("the queue has room for every slot");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Tickets, USE_BITS, next};
+    use esnic_driver::transport::Sim;
+    use esnic_model::Model;
+    use std::collections::BTreeSet;
+
+    fn tickets(serial: u64) -> Tickets<Sim<Model>> {
+        Tickets::new(1, serial)
+    }
+
+    #[test]
+    fn a_number_comes_back_when_the_header_says() {
+        let first = |serial| tickets(serial).number(0, 1);
+        let numbers: BTreeSet<_> = (1..=4096).map(first).collect();
+        assert_eq!(numbers.len(), 4096, "two of 4096 devices that follow each other give the same");
+        assert_eq!(first(1), first(4097));
+        let last = (1 << USE_BITS) - 1;
+        assert_ne!(tickets(1).number(0, last), first(1));
+        assert_eq!((next(1), next(last)), (2, 1));
     }
 }

@@ -6,7 +6,8 @@
 pub type esnic_device = u64;
 
 /// An SA, or a bundle of two, of one device: good from an add that succeeded until its deletion, also
-/// across resets, and never again. Never 0.
+/// across resets, and never again. Never 0. It does not say which device: another one has SAs with the
+/// same handles.
 pub type esnic_handle = u64;
 
 /// A request under way. Never 0. It is used up by the outcome, or by esnic_ticket_drop.
@@ -34,9 +35,10 @@ pub struct esnic_config {
     /// Rows of the SA table of the device "model", a power of two from 2 to 1048576; 0 for 4096.
     /// 0 for any other device.
     pub model_rows: u32,
-    /// How long a command may take where the library itself waits for one, in milliseconds; 0 for 1000.
+    /// How long a step may take where the library itself waits for commands or threads, in
+    /// milliseconds; 0 for 1000.
     pub command_timeout_ms: u32,
-    /// How long a reset may take, in milliseconds; 0 for 1000.
+    /// How long a reset may take, and coming up after it, in milliseconds; 0 for 1000.
     pub reset_timeout_ms: u32,
 }
 

@@ -65,6 +65,28 @@ fn a_ticket_belongs_to_its_device() {
     ok(esnic_close(other));
 }
 
+/// What the header says of handles, and why it says to keep each beside its device.
+#[test]
+fn a_handle_does_not_say_whose_it_is() {
+    let (one, other) = (model(), model());
+    let (mine, theirs) = (added(one, 1), added(other, 2));
+    assert_eq!(mine, theirs, "devices count alike");
+    let (error, ticket) = delete(other, mine);
+    ok(error);
+    ok(wait(other, ticket, PATIENCE_MS).0);
+    // The other device's SA went, and the own one's did not.
+    fails(query(other, theirs).0, ESNIC_E_NOT_FOUND);
+    let (error, ticket) = query(one, mine);
+    ok(error);
+    ok(wait(one, ticket, PATIENCE_MS).0);
+    // With its own device, one that is stale is an error, though its row is in use again.
+    let next = added(other, 3);
+    assert_ne!(next, theirs);
+    fails(delete(other, theirs).0, ESNIC_E_NOT_FOUND);
+    ok(esnic_close(one));
+    ok(esnic_close(other));
+}
+
 #[test]
 fn a_wait_that_times_out_leaves_the_ticket_good() {
     let (wire, nic) = wired();

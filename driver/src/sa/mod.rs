@@ -46,8 +46,9 @@ impl SaHandle {
         self.0.bits()
     }
 
-    /// The handle that [`Self::bits`] gave. A number that it did not give is no handle, and requests
-    /// that name it fail with [`SubmitError::NotFound`].
+    /// The handle that [`Self::bits`] gave. Requests that name another number fail with
+    /// [`SubmitError::NotFound`], unless it is one that this manager gave to somebody else, or that of a
+    /// bundle's second row, which names the same bundle.
     #[must_use]
     pub const fn from_bits(bits: u64) -> Self {
         Self(Handle::from_bits(bits))
