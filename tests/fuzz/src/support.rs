@@ -13,6 +13,8 @@ pub mod model;
 pub mod oids;
 #[path = "../../support/recorder.rs"]
 pub mod recorder;
+#[path = "../../support/requests.rs"]
+pub mod requests;
 #[path = "../../support/sas.rs"]
 pub mod sas;
 #[path = "../../support/small.rs"]
