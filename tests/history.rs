@@ -8,9 +8,10 @@
 #[macro_use]
 mod support;
 
-use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
+use stateright::semantics::SequentialSpec;
 use std::collections::BTreeMap;
 use std::sync::{Barrier, Mutex, PoisonError};
+use support::histories::{course, is_linearizable};
 use support::*;
 
 on_every_backend!(histories_are_linearizable);
@@ -87,20 +88,7 @@ enum Plant {
     Slot,
 }
 
-/// What a thread did: that it asks, or what it was told.
-type Event = (usize, Result<Ask, Answer>);
-
-/// Whether there is an order in which all answers are right.
-fn is_linearizable(start: &Table, events: &[Event]) -> bool {
-    let mut tester = LinearizabilityTester::new(start.clone());
-    for &(thread, event) in events {
-        match event {
-            Ok(ask) => tester.on_invoke(thread, ask).expect("one at a time"),
-            Err(answer) => tester.on_return(thread, answer).expect("it was asked"),
-        };
-    }
-    tester.is_consistent()
-}
+type Event = histories::Event<Table>;
 
 /// The history of one round.
 struct Round<'a, B: Backend> {
@@ -241,10 +229,6 @@ fn history<B: Backend>(
     (!is_linearizable(&start, &events)).then_some(events)
 }
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
 fn open_for_histories<B: Backend>() -> Manager<B> {
     // Where the device runs by itself, waiting for it must not keep the others from their turn.
     let config = Config { max_sas: Some(SLOTS), interrupts: B::RUNS, ..config() };
@@ -252,16 +236,7 @@ fn open_for_histories<B: Backend>() -> Manager<B> {
 }
 
 fn histories_are_linearizable<B: Backend>() {
-    let usual = match B::NAME {
-        "model" => 10_000,
-        _ => 1_000,
-    };
-    // As many commands as are asked for, about.
-    let asked = number("ESNIC_OPS").map(|ops| ops.div_ceil((THREADS * EACH) as u64));
-    let count = asked.unwrap_or_else(|| rounds(usual).into());
-    let seed = number("ESNIC_SEED").unwrap_or_else(|| fastrand::u64(..1 << 32));
-    eprintln!("ESNIC_SEED={seed}, {count} histories");
-    let mut random = fastrand::Rng::with_seed(seed);
+    let (count, mut random) = course(B::NAME, THREADS * EACH);
     let (manager, spi) = (open_for_histories::<B>(), AtomicU32::new(0));
     for n in 0..count {
         if let Some(events) = history::<B>(&manager, Plant::None, &mut random, &spi) {

@@ -12,19 +12,17 @@ pub(crate) struct Known {
     pub(crate) bundle: bool,
 }
 
-const PLACES: usize = 72;
-
 /// Places that an SA stands in, or none.
-pub(crate) struct Board([Mutex<Option<Known>>; PLACES]);
+pub(crate) struct Board(Box<[Mutex<Option<Known>>]>);
 
 impl Board {
-    pub(crate) fn new() -> Self {
-        Self([const { Mutex::new(None) }; PLACES])
+    pub(crate) fn new(places: usize) -> Self {
+        Self((0..places).map(|_| Mutex::default()).collect())
     }
 
     /// Some place, and what stands there.
     pub(crate) fn look(&self, random: &mut fastrand::Rng) -> (usize, Option<Known>) {
-        let place = random.usize(..PLACES);
+        let place = random.usize(..self.0.len());
         (place, *self.lock(place))
     }
 
@@ -35,7 +33,7 @@ impl Board {
 
     /// Takes out everything.
     pub(crate) fn drain(&self) -> impl Iterator<Item = (usize, Known)> {
-        (0..PLACES).filter_map(|place| Some((place, self.replace(place, None)?)))
+        (0..self.0.len()).filter_map(|place| Some((place, self.replace(place, None)?)))
     }
 
     fn lock(&self, place: usize) -> std::sync::MutexGuard<'_, Option<Known>> {

@@ -3,17 +3,18 @@
 
 use crate::board::{Board, Known};
 use crate::calls::Calls;
+use crate::ports::Clerk;
 use crate::{Link, Manager, sas};
 use esnic_abi::{Protocol, Spi, Status, Top};
 use esnic_driver::transport::Transport;
 use esnic_driver::{
-    CallbackId, Change, PathPolicy, SaUpdate, Settled, SubmitError, Ticket, Verify, WaitError,
+    CallbackId, Change, PathPolicy, SaUpdate, Settled, SubmitError, Ticket, WaitError,
 };
 use std::iter::Sum;
 use std::time::{Duration, Instant};
 
 /// One reset in so many commands of a thread.
-const RESET: u64 = 1 << 15;
+const RESET: u64 = 1 << 13;
 
 /// What was done, and how tickets ended.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,6 +33,8 @@ pub(crate) struct Tally {
     pub(crate) notified: u64,
     refused: u64,
     aborted: u64,
+    /// Of the device, by this thread.
+    resets: u64,
 }
 
 impl Tally {
@@ -75,6 +78,7 @@ impl Sum for Tally {
             notified: a.notified + b.notified,
             refused: a.refused + b.refused,
             aborted: a.aborted + b.aborted,
+            resets: a.resets + b.resets,
         })
     }
 }
@@ -99,6 +103,8 @@ pub(crate) struct Worker<'a> {
     until_reset: u64,
     /// SAs that this thread has deleted last.
     gone: [Option<Known>; 8],
+    /// What it does by way of the port.
+    pub(crate) clerk: Clerk<'a>,
     pub(crate) tally: Tally,
 }
 
@@ -108,12 +114,13 @@ impl<'a> Worker<'a> {
         board: &'a Board,
         calls: &'a Calls,
         id: CallbackId,
+        clerk: Clerk<'a>,
         thread: u32,
         mut random: fastrand::Rng,
     ) -> Self {
         let (next, until_reset) = (thread << 24, random.u64(..RESET) + RESET / 4);
         let (gone, tally) = ([None; 8], Tally::default());
-        Self { manager, board, calls, id, random, next, until_reset, gone, tally }
+        Self { manager, board, calls, id, random, next, until_reset, gone, clerk, tally }
     }
 
     /// Does at least this many commands' worth.
@@ -131,6 +138,10 @@ impl<'a> Worker<'a> {
     }
 
     fn one(&mut self) {
+        if self.random.u8(..4) == 0 {
+            self.tally.commands += self.clerk.one(&mut self.random, &mut self.next);
+            return;
+        }
         let (place, known) = self.board.look(&mut self.random);
         let Some(known) = known else {
             return self.add(place);
@@ -340,9 +351,7 @@ impl<'a> Worker<'a> {
     }
 
     fn reset(&mut self) {
-        self.manager.recover(Verify::Sample).map_or_else(
-            |error| panic!("{error}"),
-            |report| assert_eq!((report.lost, report.differences), (vec![], vec![])),
-        );
+        self.tally.resets += 1;
+        self.clerk.reset(self.random.bool());
     }
 }

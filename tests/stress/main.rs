@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Everything that the driver can do, from eight threads at once, on the model; and in the end device
-//! and shadow agree, nothing is left over, and every ticket ended once.
+//! Everything that the driver can do, from eight threads at once, by itself and through a port, on the
+//! model; and in the end device and shadow agree, nothing is left over, and every ticket and every request
+//! ended once.
 //!
 //! `ESNIC_OPS` says how many commands, `ESNIC_SEED` which. `cargo xtask stress` runs this under
 //! ThreadSanitizer.
@@ -9,6 +10,10 @@
 mod board;
 mod calls;
 mod deeds;
+mod ports;
+#[path = "../support/requests.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the tests of the root package")]
+mod requests;
 #[path = "../support/sas.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests of the root package")]
 mod sas;
@@ -19,6 +24,7 @@ use deeds::Worker;
 use esnic_abi::Params;
 use esnic_driver::transport::{Sim, Transport};
 use esnic_driver::{Config, KeyMemory, SaManager, State, Timeouts};
+use ports::Office;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -30,6 +36,9 @@ const THREADS: u32 = 8;
 
 /// Slots: few, so that each has many lives.
 const ROWS: u32 = 128;
+
+/// SAs of the driver's own users, at most; bundles among them. The port's have what is left.
+const PLACES: usize = 54;
 
 /// Commands in the gate, where nobody says how many.
 const OPS: u64 = 100_000;
@@ -98,15 +107,17 @@ fn eight_threads_do_everything_at_once() {
     let (ops, seed) = (number("ESNIC_OPS", OPS), number("ESNIC_SEED", 0x5EED));
     println!("ESNIC_OPS={ops} ESNIC_SEED={seed}");
     let begun = Instant::now();
-    let manager = open();
-    let (board, left) = (Board::new(), AtomicU64::new(ops));
+    let office = Office::new(open());
+    let manager = office.port.manager();
+    let (board, left) = (Board::new(PLACES), AtomicU64::new(ops));
     let calls = Arc::new(Calls::new(ops));
-    let id = manager.register(calls.clone()).expect("nobody has registered yet");
+    let id = manager.register(calls.clone()).expect("there is room");
     let tallies: Vec<_> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..THREADS)
             .map(|thread| {
                 let random = fastrand::Rng::with_seed(seed + u64::from(thread));
-                let mut worker = Worker::new(&manager, &board, &calls, id, thread, random);
+                let mut worker =
+                    Worker::new(manager, &board, &calls, id, office.clerk(), thread, random);
                 let left = &left;
                 scope.spawn(move || {
                     // Takes its commands a few at a time.
@@ -116,14 +127,17 @@ fn eight_threads_do_everything_at_once() {
                     {
                         worker.work(16);
                     }
-                    worker.tally
+                    (worker.tally, worker.clerk.tally)
                 })
             })
             .collect();
         workers.into_iter().map(|worker| worker.join().expect("see above")).collect()
     });
+    let (tallies, clerks): (Vec<_>, Vec<_>) = tallies.into_iter().unzip();
     let tally = tallies.into_iter().sum::<deeds::Tally>();
-    let live = check(&manager);
+    let asked = clerks.into_iter().sum::<ports::Tally>();
+    office.settle();
+    let live = check(manager);
     assert_eq!(calls.due(), tally.notified, "callbacks that never came");
     let mut of_board = 0;
     for (_, known) in board.drain() {
@@ -132,12 +146,15 @@ fn eight_threads_do_everything_at_once() {
             sas::done(&manager.delete(known.sa).unwrap());
         }
     }
-    assert_eq!(of_board, live, "SAs that nobody has a handle of");
-    assert_eq!(check(&manager), 0);
+    assert_eq!(of_board + office.rows(), live, "SAs that nobody has a handle of");
+    office.delete_all();
+    assert_eq!(check(manager), 0);
     println!(
-        "{tally:?}, {} resets, {:.1} s",
+        "{tally:?}, {asked:?}, {:?}, {} resets, {:.1} s",
+        office.ends(),
         manager.stats().resets,
         begun.elapsed().as_secs_f64()
     );
     assert!(tally.commands >= ops - 16 * u64::from(THREADS) && tally.each_happened(ops));
+    assert!(asked.each_happened(ops));
 }

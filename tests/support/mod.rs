@@ -8,6 +8,7 @@
 pub mod asked;
 #[macro_use]
 pub mod backend;
+pub mod histories;
 pub mod hostile;
 #[cfg(not(esnic_guest))]
 pub mod model;
@@ -15,6 +16,7 @@ pub mod needle;
 pub mod oids;
 pub mod pumped;
 pub mod recorder;
+pub mod requests;
 #[cfg(not(esnic_guest))]
 pub mod rtl;
 pub mod sas;
