@@ -331,7 +331,9 @@ fn members<S: Structure>(one: &S, rest: &[u8]) -> Members {
 fn read<S: Structure>(all: &mut BTreeMap<String, Told>) {
     let told = all.remove(S::NAME).unwrap_or_else(|| panic!("{} is not told", S::NAME));
     assert_eq!(told.bytes.len(), S::LEN, "{}", S::NAME);
-    let (one, rest) = S::read_from_prefix(&told.bytes).ok().expect("it is long enough");
+    let Ok((one, rest)) = S::read_from_prefix(&told.bytes) else {
+        panic!("{} is longer in Rust", S::NAME)
+    };
     assert_eq!(told.members, members(&one, rest), "{}", S::NAME);
 }
 

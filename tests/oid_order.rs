@@ -145,6 +145,24 @@ fn an_update_does_not_depend_on_a_doubtful_one<B: Backend>() {
     desk.assert_clean();
 }
 
+fn a_repeated_update_does_not_pull_the_device_back<B: Backend>() {
+    // U16, R36: the device did it, nobody knows, and traffic has taken it to the next half.
+    let patience = Duration::from_millis(300);
+    let desk = Desk::<B>::with(small(), config(), Options { patience, ..options() });
+    desk.port.manager().set_path_policy(PathPolicy::Ring);
+    let sa = desk.add(&Add::esp(1));
+    misbehave!(B, desk.link, |faults| faults.drop_completion = Trigger::always());
+    assert_eq!(desk.run(update(1, sa, 1, 1)).status, NdisStatus::FAILURE);
+    for seq in [0x7FFF_FFFF, 0xFFFF_FFF0, 5] {
+        drop(desk.port.manager().resolve(SaHandle::from_bits(sa), seq, true).unwrap());
+    }
+    B::misbehave(desk.link.device(), |faults| faults.drop_completion = Trigger::Never);
+    assert_eq!(desk.run(update(2, sa, 1, 1)).status, NdisStatus::FAILURE);
+    assert_eq!(desk.table(), [(1, 2)]);
+    assert_eq!(desk.run(update(3, sa, 1, 3)).status, SUCCESS);
+    assert_eq!(desk.table(), [(1, 3)]);
+}
+
 fn a_dropped_port_leaves_no_sa_without_an_owner<B: Backend>() {
     let desk = Desk::<B>::new();
     let kept = desk.add(&Add::esp(1));
@@ -291,6 +309,7 @@ on_every_backend!(
     one_busy_sa_holds_up_no_other,
     requests_keep_their_order_behind_a_busy_sa,
     an_update_does_not_depend_on_a_doubtful_one,
+    a_repeated_update_does_not_pull_the_device_back,
     a_dropped_port_leaves_no_sa_without_an_owner,
     a_device_that_is_pulled_out_ends_everything,
     nothing_is_lost_between_resets_and_the_end,

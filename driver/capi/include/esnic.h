@@ -12,13 +12,14 @@
  * return ESNIC_E_HANDLE; any that takes pointers or numbers ESNIC_E_INVALID, ESNIC_E_SIZE; and any
  * ESNIC_E_INTERNAL, which is a bug.
  *
- * Numbers. Devices, tickets and SAs are numbers. A device that is closed, a ticket that is used up
- * and a ticket of another device are errors and nothing worse, up to this: a ticket's number comes
- * back when 2^30 - 1 more have had its place, or on the 4096th device opened after its own. The
- * handle of an SA is good with the device that gave it, and does not say which that is: devices count
- * alike, so with another device, or the same one opened anew, the same number is another SA, which an
- * update moves and a deletion deletes. Keep each handle beside its device. With its own device, one
- * that is stale is an error, until 2^32 SAs have had its row.
+ * Numbers. Devices, tickets and SAs are numbers. A device that is closed, a ticket that is used
+ * up and a ticket of another device are errors and nothing worse, up to this: a ticket's number
+ * comes back when 2^30 - 1 more have had its place, or on the 4096th device opened after its own.
+ * The handle of an SA is good with the device that gave it, and does not say which that is:
+ * devices count alike, so with another device, or the same one opened anew, the same number is
+ * another SA, which a deletion deletes, and an update moves if it has the SPI. Keep each handle
+ * beside its device. With its own device, one that is stale is an error, until 2^32 SAs have had
+ * its row.
  *
  * Structures. The caller sets size to sizeof, also of those that are written, and the rest of those
  * that are read to 0 before setting what it needs: what is 0 has its usual meaning, today and in
@@ -31,15 +32,16 @@
  * ticket is used by one thread at a time; another one gets ESNIC_E_BUSY. Not from a signal handler,
  * and not in a child after fork: devices stay the parent's.
  *
- * Waiting. Only esnic_open, esnic_close, esnic_recover, esnic_batch and esnic_ticket_wait wait for a
- * device to do something. The last two do until timeout_ms is over. The others are told no time for
- * the whole: each step has a limit, so with a device that fails they take the sum of several.
- * reset_timeout_ms is for the device to be reset, and again for it to come up; each queue pair has a
- * tenth of a second to stop, and again to start; command_timeout_ms is for other threads to leave,
- * once for the device and once for each pair. esnic_recover has command_timeout_ms anew for each row
- * that finds the ring full, and once more for the last ones. Requests return at once, with a ticket.
- * With vfio-user:PATH, any call that reads a register waits for the other process to answer: for 5 s,
- * then the device is gone.
+ * Waiting. Only esnic_open, esnic_close, esnic_recover, esnic_batch and esnic_ticket_wait wait
+ * for a device to do something. The last two do until timeout_ms is over. The others are told no
+ * time for the whole: each step has a limit, so with a device that fails they take the sum of
+ * several. reset_timeout_ms is for each reset, of which esnic_recover has two, and for coming up
+ * after it, beside what the host takes to reset a PCI function; each queue pair has a tenth of a
+ * second to stop, and to start; command_timeout_ms is for another thread's reset to end, for
+ * other threads to leave the device, and for one to leave each pair. esnic_recover has
+ * command_timeout_ms anew for each row that finds its ring full, and once more for the last ones.
+ * Requests return at once, with a ticket. With vfio-user:PATH, any call that reads a register
+ * waits for the other process to answer: for 5 s, then the device is gone.
  *
  * Keys. They are copied during the call, kept in memory that is neither swapped out nor dumped, and
  * wiped when their SA goes. No function gives one back, and no text has one in it.
