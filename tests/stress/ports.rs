@@ -21,13 +21,8 @@ const OUTSTANDING: usize = 48;
 
 /// What was asked for.
 enum Asked {
-    Add {
-        number: u32,
-        bundle: bool,
-        place: usize,
-    },
-    /// With the number of resets behind the port's back that were over.
-    Update(u64),
+    Add { number: u32, bundle: bool, place: usize },
+    Update,
     Delete(Vec<Known>),
 }
 
@@ -49,8 +44,6 @@ struct Books {
     ledger: Mutex<Ledger>,
     board: Board,
     next: AtomicU64,
-    /// Resets that the port was not asked for: begun, and over.
-    behind: [AtomicU64; 2],
 }
 
 /// A port, its host, and what was added through it.
@@ -140,11 +133,7 @@ impl Host for Books {
                 }
                 "ADD"
             }
-            Asked::Update(over) => {
-                // In the middle of such a reset the driver takes its SAs for lost.
-                if self.behind[0].load(Ordering::SeqCst) > over {
-                    plausible.push(NdisStatus::FAILURE);
-                }
+            Asked::Update => {
                 // Another thread's deletion came first.
                 plausible.extend([NdisStatus::INVALID_PARAMETER, NdisStatus::RESET_IN_PROGRESS]);
                 "UPDATE"
@@ -169,7 +158,6 @@ impl Office {
             ledger: Mutex::default(),
             board: Board::new(PLACES),
             next: AtomicU64::new(0),
-            behind: Default::default(),
         });
         // What takes longer is stuck.
         let options = Options { patience: Duration::from_secs(60), ..Options::default() };
@@ -310,22 +298,17 @@ impl Clerk<'_> {
             nodes.push(update_sa(known.sa.bits(), operation, spi, random.u32(..)).into());
         }
         let commands = nodes.len() as u64;
-        let id = books.expect(Asked::Update(books.behind[1].load(Ordering::SeqCst)));
+        let id = books.expect(Asked::Update);
         port.submit(Request { nodes, ..numbered(id, set(number::UPDATE_SA, [])) });
         (id, commands)
     }
 
     /// Resets the device: by way of the port, unless another thread does, or behind its back.
     pub(crate) fn reset(&self, by_port: bool) {
-        let Office { port, books } = self.office;
+        let port = &self.office.port;
         let report = match by_port {
             true => port.reset(Verify::Sample),
-            false => {
-                books.behind[0].fetch_add(1, Ordering::SeqCst);
-                let report = port.manager().recover(Verify::Sample);
-                books.behind[1].fetch_add(1, Ordering::SeqCst);
-                report
-            }
+            false => port.manager().recover(Verify::Sample),
         };
         match report {
             Ok(report) => assert_eq!((report.lost, report.differences), (vec![], vec![])),

@@ -14,6 +14,7 @@ use crate::{Failure, Outcome};
 const TESTS: &[&str] = &[
     "direct::",
     "gate::",
+    "oid::",
     "pair::sleepers::",
     "pending::",
     "sa::element::",

@@ -152,6 +152,10 @@ impl<T: Transport> Inner<T> {
 
     /// Why an UPDATE cannot be done, if an element that it names is not there as it is named.
     fn misfit(&self, work: &Work, bundles: &Bundles) -> Option<NdisStatus> {
+        // While somebody resets the device the shadow is between two states.
+        let Some(_inside) = self.manager.core.nic.gate.enter() else {
+            return work.names().next().map(|_| status_of(&SubmitError::Closed));
+        };
         work.parts.iter().find_map(|part| match &part.job {
             Job::Update(sa, _) if !bundles.is_given(*sa) => Some(NdisStatus::INVALID_PARAMETER),
             Job::Update(sa, update) => {
