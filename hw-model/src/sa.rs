@@ -65,25 +65,44 @@ impl Drop for Config {
     }
 }
 
-impl From<&Add> for Config {
-    fn from(add: &Add) -> Self {
-        Self {
-            direction: add.direction,
-            mode: add.mode,
-            algorithm: add.algorithm,
-            icv_len: add.icv_len,
-            family: add.family,
-            udp_encap: add.udp_encap,
-            sa_flags: add.sa_flags.get(),
-            replay_window: add.replay_window.get(),
-            udp_src: add.udp_src.get(),
-            udp_dst: add.udp_dst.get(),
-            peer: add.peer.get(),
-            src: add.src,
-            dst: add.dst,
-            salt: add.salt,
-            key: add.key,
-        }
+impl Config {
+    /// Takes over what `add` says, member by member: a row that is put together first and then moved leaves
+    /// its key on the stack.
+    fn take(&mut self, add: &Add) {
+        self.direction = add.direction;
+        self.mode = add.mode;
+        self.algorithm = add.algorithm;
+        self.icv_len = add.icv_len;
+        self.family = add.family;
+        self.udp_encap = add.udp_encap;
+        self.sa_flags = add.sa_flags.get();
+        self.replay_window = add.replay_window.get();
+        self.udp_src = add.udp_src.get();
+        self.udp_dst = add.udp_dst.get();
+        self.peer = add.peer.get();
+        self.src = add.src;
+        self.dst = add.dst;
+        self.salt = add.salt;
+        self.key = add.key;
+    }
+
+    /// Whether it is what `add` says.
+    fn is(&self, add: &Add) -> bool {
+        self.direction == add.direction
+            && self.mode == add.mode
+            && self.algorithm == add.algorithm
+            && self.icv_len == add.icv_len
+            && self.family == add.family
+            && self.udp_encap == add.udp_encap
+            && self.sa_flags == add.sa_flags.get()
+            && self.replay_window == add.replay_window.get()
+            && self.udp_src == add.udp_src.get()
+            && self.udp_dst == add.udp_dst.get()
+            && self.peer == add.peer.get()
+            && self.src == add.src
+            && self.dst == add.dst
+            && self.salt == add.salt
+            && self.key == add.key
     }
 }
 
@@ -115,7 +134,7 @@ impl SaTable {
 
     /// Writes the row and the control word, and remembers the generation. The slot is not live yet.
     pub(crate) fn write(&mut self, index: u32, add: &Add) {
-        *self.configs.make(index) = Config::from(add);
+        self.configs.make(index).take(add);
         let entry = self.entries.make(index);
         entry.generation = Generation(add.header.generation.get());
         entry.spi = add.spi.get();
@@ -128,7 +147,7 @@ impl SaTable {
         let entry = self.entry(index);
         entry.spi == add.spi.get()
             && entry.protocol == add.protocol
-            && self.configs.get(index) == Some(&Config::from(add))
+            && self.configs.get(index).is_some_and(|config| config.is(add))
     }
 
     /// Zeroes row, control word and state word; the generation stays (R28).
