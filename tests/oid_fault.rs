@@ -62,6 +62,7 @@ fn an_ability_that_the_device_denies_is_not_supported<B: Backend>() {
     let twin = Desk::<B>::new();
     let (_, ticket) = twin.port.manager().add(&spec).unwrap();
     let digest = done(&ticket);
+    drop((ticket, twin));
     let desk = Desk::<B>::new();
     misbehave!(B, desk.link, |faults| {
         faults.corrupt_completion = Trigger::next();

@@ -45,6 +45,8 @@ fn settle<B: Backend>(desk: &Desk<B>) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while desk.port.manager().in_flight() > 0 {
         desk.port.manager().poll();
+        // A served device that was told to work again may sleep until somebody looks at it.
+        assert_eq!(desk.port.manager().check(), Ok(()));
         desk.link.relax();
         assert!(Instant::now() < deadline, "it hangs");
     }

@@ -130,6 +130,23 @@ fn requests_keep_their_order_behind_a_busy_sa<B: Backend>() {
     desk.assert_clean();
 }
 
+fn lists_that_name_the_same_sas_crosswise_go_on<B: Backend>() {
+    let desk = Desk::<B>::new();
+    let [a, b] = [1, 2].map(|n| desk.add(&Add::esp(n)));
+    misbehave!(B, desk.link, |faults| faults.stuck = Stuck::UntilReset);
+    desk.port.submit(update(1, a, 1, 1));
+    desk.port.submit(update(2, a, 1, 2));
+    desk.port.submit(update(3, b, 2, 3));
+    desk.port.submit(update(4, b, 2, 4));
+    // The first names one twice, and both name both, in another order.
+    desk.port.submit(numbered(5, set(number::DELETE_SA, [a, b, a, b].map(delete_sa))));
+    desk.port.submit(numbered(6, set(number::DELETE_SA, [b, a, b].map(delete_sa))));
+    desk.port.submit(numbered(7, set(number::DELETE_SA, [a, a, b].map(delete_sa))));
+    B::misbehave(desk.link.device(), |faults| faults.stuck = Stuck::No);
+    assert_eq!(ends(desk.wait()), (1..=7).map(|id| (id, SUCCESS)).collect::<Vec<_>>());
+    desk.assert_clean();
+}
+
 fn an_update_does_not_depend_on_a_doubtful_one<B: Backend>() {
     let patience = Duration::from_millis(300);
     let desk = Desk::<B>::with(small(), config(), Options { patience, ..options() });
@@ -308,6 +325,7 @@ on_every_backend!(
     a_repeated_deletion_ends_as_the_first,
     one_busy_sa_holds_up_no_other,
     requests_keep_their_order_behind_a_busy_sa,
+    lists_that_name_the_same_sas_crosswise_go_on,
     an_update_does_not_depend_on_a_doubtful_one,
     a_repeated_update_does_not_pull_the_device_back,
     a_dropped_port_leaves_no_sa_without_an_owner,

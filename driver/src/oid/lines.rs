@@ -21,21 +21,11 @@ impl Lines {
         self.0.get(&sa.bits()).is_none_or(|line| line.front() == Some(&serial))
     }
 
-    /// Puts a request at the end of the lines of `sas`.
+    /// Puts a request at the end of the lines of `sas`, which are all different: in all lines at once, so
+    /// that of two requests the same one is first in each.
     pub(super) fn join(&mut self, serial: u64, sas: impl IntoIterator<Item = SaHandle>) {
         for sa in sas {
-            let line = self.0.entry(sa.bits()).or_default();
-            // A request that names an SA twice waits once.
-            if line.back() != Some(&serial) {
-                line.push_back(serial);
-            }
-        }
-    }
-
-    /// Puts a request at the end of the line of `sa`, if it is not in it.
-    pub(super) fn rejoin(&mut self, serial: u64, sa: SaHandle) {
-        if !self.0.get(&sa.bits()).is_some_and(|line| line.contains(&serial)) {
-            self.join(serial, [sa]);
+            self.0.entry(sa.bits()).or_default().push_back(serial);
         }
     }
 
@@ -76,14 +66,13 @@ mod tests {
     fn nobody_is_overtaken() {
         let mut lines = Lines::default();
         lines.join(1, [sa(7), sa(3)]);
-        lines.join(2, [sa(3), sa(3)]);
+        lines.join(2, [sa(3)]);
         assert!(lines.has(sa(7)) && lines.has(sa(3)) && !lines.has(sa(4)));
         assert_eq!(lines.first(None).collect::<Vec<_>>(), [(3, 1), (7, 1)]);
         assert_eq!(lines.first(Some(3)).collect::<Vec<_>>(), [(7, 1)]);
         assert!(lines.is_turn(1, sa(3)) && !lines.is_turn(2, sa(3)) && lines.is_turn(2, sa(4)));
         lines.leave(1, sa(3));
         assert_eq!(lines.first(None).collect::<Vec<_>>(), [(3, 2), (7, 1)]);
-        lines.rejoin(2, sa(3));
         lines.leave(2, sa(3));
         lines.leave(2, sa(3));
         assert!(!lines.has(sa(3)));

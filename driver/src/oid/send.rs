@@ -247,6 +247,9 @@ impl Table {
         }
         // Its rest may have been dropped meanwhile.
         work.next = work.next.max(next);
+        while work.parts.get(work.next).is_some_and(|part| part.stage != Stage::Waiting) {
+            work.next += 1;
+        }
         if work.next == work.parts.len() {
             if self.queue.front() == Some(&serial) {
                 self.queue.pop_front();
@@ -285,20 +288,11 @@ impl Place {
         if let Some(serial) = self.current.take()
             && let Some(work) = table.works.get(&serial).filter(|work| work.parked)
         {
-            let Some(sa) = work.parts.get(work.next).map(Part::names) else { return Some(serial) };
-            match sa {
-                // A part that has ended is no one's turn.
-                _ if work.parts[work.next].stage != Stage::Waiting => {}
-                Some(sa) if !table.lines.is_turn(serial, sa) => {
-                    // Named twice: it has left that line.
-                    table.lines.rejoin(serial, sa);
-                    return self.next_parked(table);
-                }
-                _ if work.tried == table.round => return self.next_parked(table),
-                _ => {}
+            let turn = work.parts.get(work.next).and_then(Part::names);
+            if work.tried != table.round && turn.is_some_and(|sa| table.lines.is_turn(serial, sa)) {
+                self.current = Some(serial);
+                return Some(serial);
             }
-            self.current = Some(serial);
-            return Some(serial);
         }
         let (works, round) = (&table.works, table.round);
         let may = |&(sa, serial): &(u64, u64)| {

@@ -296,7 +296,20 @@ fn parts(request: &Request) -> Result<Vec<Part>, Malformed> {
             }
             Ok(parts)
         }
-        number::DELETE_SA => bytes.map(|node| parse::delete(node).map(Part::deletion)).collect(),
+        number::DELETE_SA => {
+            let mut seen = HashSet::new();
+            let mut parts = Vec::with_capacity(nodes.len());
+            for node in bytes {
+                let sa = parse::delete(node)?;
+                let mut part = Part::deletion(sa);
+                if !seen.insert(sa) {
+                    // The first one does it, and the request does not end before that has.
+                    part.stage = Stage::Done(NdisStatus::SUCCESS);
+                }
+                parts.push(part);
+            }
+            Ok(parts)
+        }
         _ => {
             let read = if single { parse::add_ex } else { parse::add };
             let mut all = Vec::with_capacity(nodes.len());
