@@ -301,10 +301,11 @@ impl Place {
                 work.tried != round && !work.held && next.is_some_and(|next| next.bits() == sa)
             })
         };
-        let (sa, serial) = table.lines.first(self.above).find(may)?;
-        self.above = Some(sa);
-        self.current = Some(serial);
-        Some(serial)
+        let found = table.lines.first(self.above).find(may);
+        // Nobody is looked at twice in a round; what one of them makes possible for another has the next.
+        self.above = Some(found.map_or(u64::MAX, |(sa, _)| sa));
+        self.current = found.map(|(_, serial)| serial);
+        self.current
     }
 }
 
