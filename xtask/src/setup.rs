@@ -36,7 +36,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
 }
 
 /// What `target/` takes after the whole gate, roughly.
-const BUILD_MIB: u64 = 20 * 1024;
+const BUILD_MIB: u64 = 8 * 1024;
 
 /// What is free where things are built, by `df` in the form that POSIX gives it.
 fn free_mib() -> Option<u64> {
