@@ -524,12 +524,15 @@ fn g17_halting_waits_for_what_is_outstanding<B: Backend>() {
 
 fn g18_paused_is_no_reason_to_refuse<B: Backend>() {
     let desk = Desk::<B>::new();
+    assert!(!desk.port.is_paused());
     desk.port.pause();
     let handle = desk.add(&Add::esp(1));
     assert_eq!(desk.update(handle, ESP, 1, 2), SUCCESS);
     desk.port.reset(Verify::All).unwrap();
     assert_eq!(desk.table(), [(1, 2)]);
+    assert!(desk.port.is_paused(), "a reset does not end it");
     desk.port.restart();
+    assert!(!desk.port.is_paused());
     assert_eq!(desk.delete(handle), SUCCESS);
     desk.assert_clean();
 }
