@@ -202,6 +202,34 @@ fn a_dropped_port_leaves_no_sa_without_an_owner<B: Backend>() {
     assert_eq!(rows, [SaHandle::from_bits(kept)], "only what somebody has a handle of");
 }
 
+fn what_a_port_had_still_to_delete_goes_with_it<B: Backend>() {
+    let desk = Desk::<B>::new();
+    let kept = desk.add(&Add::esp(1));
+    misbehave!(B, desk.link, |faults| faults.stuck = Stuck::UntilReset);
+    desk.port.submit(numbered(2, set(number::ADD_SA, [Add::bundle(2, 2).bytes()])));
+    desk.port.cancel(2);
+    B::misbehave(desk.link.device(), |faults| faults.stuck = Stuck::No);
+    let Desk { port, link, .. } = desk;
+    let manager = port.manager().clone();
+    let calm = |most| {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while manager.stats().keys > most || manager.in_flight() > 0 {
+            manager.poll();
+            // A served device that was told to work again may sleep until somebody looks at it.
+            assert_eq!(manager.check(), Ok(()));
+            link.relax();
+            assert!(Instant::now() < deadline, "{:?}", manager.stats());
+        }
+    };
+    // The device has added it, and the port has not been polled since.
+    calm(3);
+    assert_eq!(manager.read_table().unwrap().len(), 3);
+    drop(port);
+    calm(1);
+    let rows: Vec<_> = manager.read_table().unwrap().iter().map(|row| row.handle).collect();
+    assert_eq!(rows, [SaHandle::from_bits(kept)]);
+}
+
 fn a_device_that_is_pulled_out_ends_everything<B: Backend>() {
     let desk = Desk::<B>::new();
     let sa = desk.add(&Add::esp(1));
@@ -329,6 +357,7 @@ on_every_backend!(
     an_update_does_not_depend_on_a_doubtful_one,
     a_repeated_update_does_not_pull_the_device_back,
     a_dropped_port_leaves_no_sa_without_an_owner,
+    what_a_port_had_still_to_delete_goes_with_it,
     a_device_that_is_pulled_out_ends_everything,
     nothing_is_lost_between_resets_and_the_end,
     a_completion_may_submit_cancel_and_poll,
