@@ -6,11 +6,12 @@ mod common;
 
 use common::cmd::esp;
 use common::{
-    Backend, Bar, Cmd, Counters, Fault, Global, Params, Path, QpState, QueuePair, Rig, Shape,
-    SlotState, Status, Transport, regs, thin,
+    Backend, Bar, Cmd, Counters, Fault, Global, PATIENCE, Params, Path, QpState, QueuePair, Rig,
+    Shape, SlotState, Status, Transport, regs, thin,
 };
 use esnic_abi::DeviceState;
 use esnic_abi::regs::global;
+use std::time::Instant;
 
 for_each_backend!(
     r20_scrub_counts_down_and_shows_nothing_until_ready,
@@ -220,15 +221,23 @@ fn r24_the_direct_path_waits_too_for_its_completion<B: Backend>() {
     assert_eq!(rig.pairs[0].next().ok().result, 4 << 32 | 5);
 }
 
-/// R43, in the device's own clock. The slack is for the polls between the two readings. Where the clock runs
-/// on while this thread has no processor, the shortest of several tries tells.
+/// R43, in the device's own clock. The slack is for the polls between the two readings. A clock that runs on while
+/// this thread has no processor says only what is no longer than that; so there each command is tried until one
+/// try was undisturbed, which a device that is too slow never gives.
 fn r43_a_command_completes_within_4096_cycles<B: Backend>() {
+    const LIMIT: u64 = 4096 + 512;
     let mut rig = Rig::<B>::new();
-    let tries = if B::step(&rig.link, 0).is_none() { 8 } else { 1 };
+    let runs = B::step(&rig.link, 0).is_none();
     let mut generations = 1..;
     for path in Path::BOTH {
         let mut took = [u64::MAX; 5];
-        for generation in generations.by_ref().take(tries) {
+        let deadline = Instant::now() + PATIENCE;
+        while took.iter().any(|&cycles| cycles > LIMIT) {
+            assert!(
+                took == [u64::MAX; 5] || (runs && Instant::now() < deadline),
+                "{path:?}: ADD, UPDATE, twice QUERY, DELETE took {took:?} cycles"
+            );
+            let generation = generations.next().expect("another one");
             let sa = esp(3, generation);
             let (query, delete) = (Cmd::query(3, generation), Cmd::delete(3, generation));
             // An even number of slots, so that no ADD has to wait for a NOP before it.
@@ -239,10 +248,6 @@ fn r43_a_command_completes_within_4096_cycles<B: Backend>() {
                 *took = rig.counter(Counters::CYCLES).wrapping_sub(before).min(*took);
             }
         }
-        assert!(
-            took.iter().all(|&cycles| cycles <= 4096 + 512),
-            "{path:?}: ADD, UPDATE, twice QUERY, DELETE took {took:?} cycles"
-        );
     }
 }
 

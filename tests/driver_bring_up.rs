@@ -173,7 +173,7 @@ fn late_stores_of_an_old_instance_do_nothing<B: Backend>() {
 
 fn what_is_no_device_of_ours_is_refused<B: Backend>() {
     let link = Recorder::new(B::plug(small()));
-    let attempt = || SaManager::open(link.clone(), quick()).map(drop).unwrap_err();
+    let attempt = || SaManager::open(link.clone(), config()).map(drop).unwrap_err();
     let id = Global::ID.address(0);
     let hash = Global::ABI_HASH.address(0);
     let compat = Global::COMPAT_HASH.address(0);
@@ -230,7 +230,7 @@ fn a_device_that_does_not_keep_its_configuration_is_refused<B: Backend>() {
     {
         let link = Recorder::new(B::plug(small()));
         link.lie(register.address(0), 0x4000);
-        let error = SaManager::open(link.clone(), quick()).map(drop).unwrap_err();
+        let error = SaManager::open(link.clone(), config()).map(drop).unwrap_err();
         assert!(matches!(error, Error::Misbehaves { .. }), "{register:?}: {error}");
         assert_eq!(B::mappings(link.device()).unwrap_or(0), 0);
     }

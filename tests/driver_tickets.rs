@@ -37,8 +37,12 @@ fn let_it_run<B: Backend>(link: &Link<B>) {
         link.relax();
     }
     if B::RUNS {
-        // Far longer than it takes.
-        std::thread::sleep(Duration::from_millis(5));
+        // Far more cycles than it takes.
+        let cycles = || esnic_driver::counter(link, Counters::CYCLES);
+        let (until, deadline) = (cycles() + 20_000, Instant::now() + Duration::from_secs(20));
+        while cycles() < until {
+            assert!(Instant::now() < deadline, "the device's clock stands still");
+        }
     }
 }
 
@@ -215,6 +219,7 @@ fn a_completion_that_does_not_arrive_is_told_from_one_that_is_not_made<B: Backen
     let (manager, link, sa) = one::<B>(config());
     misbehave!(B, link, |faults| faults.lose_write = Trigger::next());
     let ticket = manager.query(sa).unwrap();
+    let_it_run::<B>(&link);
     let failed = ticket.wait(soon()).unwrap_err();
     assert!(
         matches!(failed, WaitError::Timeout { suspicion: Suspicion::DmaWrite, .. }),
@@ -224,6 +229,7 @@ fn a_completion_that_does_not_arrive_is_told_from_one_that_is_not_made<B: Backen
     assert_eq!(settled(&ticket), Settled::Aborted);
     misbehave!(B, link, |faults| faults.drop_completion = Trigger::next());
     let ticket = manager.query(sa).unwrap();
+    let_it_run::<B>(&link);
     let failed = ticket.wait(soon()).unwrap_err();
     assert!(
         matches!(failed, WaitError::Timeout { suspicion: Suspicion::NotCompleted, .. }),
@@ -274,6 +280,7 @@ fn a_repeated_update_never_pulls_the_device_back<B: Backend>() {
         manager.resolve(sa, 0xFFFF_FFF0, true).unwrap(),
         manager.resolve(sa, 5, true).unwrap(),
     ];
+    let_it_run::<B>(&link);
     assert!(first.wait(soon()).is_err());
     B::misbehave(link.device(), |faults| faults.drop_completion = Trigger::Never);
     let again = outcome(&manager.update(sa, hi(1, 1)).unwrap());
@@ -353,7 +360,7 @@ impl<B: Backend> OnSettled for Resets<B> {
 }
 
 fn a_callback_of_a_reset_cannot_hang_it<B: Backend>() {
-    let timeouts = Timeouts { command: Duration::from_millis(200), ..config().timeouts };
+    let timeouts = Timeouts { command: Duration::from_secs(1), ..config().timeouts };
     let (manager, link, sa) = one::<B>(Config { timeouts, ..config() });
     misbehave!(B, link, |faults| faults.stuck = Stuck::UntilReset);
     let resets = Arc::new(Resets::<B>(Mutex::new(Some(manager.clone())), Mutex::default()));

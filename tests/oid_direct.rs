@@ -81,7 +81,8 @@ fn g03_submit_never_waits_for_the_device<B: Backend>() {
     for hi in 0..200 {
         desk.port.submit(set(number::UPDATE_SA, [update_sa(handle, ESP, 1, hi)]));
     }
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    // A single wait would be as long as the patience, 20 s.
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     assert_eq!(desk.completions(), [], "and nothing is told that has not happened");
     assert_eq!(desk.port.outstanding(), 200);
     B::misbehave(desk.link.device(), |faults| faults.stuck = Stuck::No);
@@ -229,7 +230,7 @@ fn g07_what_was_cancelled_happened_as_a_whole_or_not_at_all<B: Backend>() {
 }
 
 fn g08_a_lost_completion_ends_as_failure<B: Backend>() {
-    let patience = Duration::from_millis(300);
+    let patience = Duration::from_secs(1);
     let desk = Desk::<B>::with(small(), config(), Options { patience, ..options() });
     let handle = desk.add(&Add::esp(1));
     misbehave!(B, desk.link, |faults| faults.stuck = Stuck::UntilReset);

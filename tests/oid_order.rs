@@ -148,7 +148,7 @@ fn lists_that_name_the_same_sas_crosswise_go_on<B: Backend>() {
 }
 
 fn an_update_does_not_depend_on_a_doubtful_one<B: Backend>() {
-    let patience = Duration::from_millis(300);
+    let patience = Duration::from_secs(1);
     let desk = Desk::<B>::with(small(), config(), Options { patience, ..options() });
     // In order behind the doubtful one.
     desk.port.manager().set_path_policy(PathPolicy::Ring);
@@ -164,7 +164,7 @@ fn an_update_does_not_depend_on_a_doubtful_one<B: Backend>() {
 
 fn a_repeated_update_does_not_pull_the_device_back<B: Backend>() {
     // U16, R36: the device did it, nobody knows, and traffic has taken it to the next half.
-    let patience = Duration::from_millis(300);
+    let patience = Duration::from_secs(1);
     let desk = Desk::<B>::with(small(), config(), Options { patience, ..options() });
     desk.port.manager().set_path_policy(PathPolicy::Ring);
     let sa = desk.add(&Add::esp(1));

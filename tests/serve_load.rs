@@ -311,5 +311,6 @@ fn a_server_that_is_no_esnic_is_refused() {
     let begun = Instant::now();
     let Err(error) = transport::VfioUser::connect(&path) else { panic!("nobody is there") };
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(1));
+    // Well before a client gives up one that does not answer.
+    assert!(begun.elapsed() < Duration::from_secs(4));
 }

@@ -20,6 +20,18 @@ fn used() -> Duration {
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
+/// Whether something takes less than `limit` of this thread's time. The guest does not know when its host is
+/// busy with something else, and counts that too; so it is the best of a few tries.
+fn costs_less(limit: Duration, mut something: impl FnMut()) -> bool {
+    (0..5).any(|_| {
+        let begun = used();
+        something();
+        let cost = used() - begun;
+        eprintln!("{cost:?} of processor time");
+        cost < limit
+    })
+}
+
 /// An epoll with one wake-up in it.
 struct Loop<T: Transport>(OwnedFd, esnic_driver::Wakeup<T>);
 
@@ -117,10 +129,8 @@ fn one_thread_sleeps_in_epoll_while_others_submit() {
     // And now nothing happens.
     manager.poll();
     lap.1.arm();
-    let begun = used();
-    assert!(!lap.sleep(Duration::from_secs(2)), "woken for nothing");
-    let idle = used() - begun;
-    assert!(idle < Duration::from_millis(20), "{idle:?} of processor time, asleep");
+    let asleep = || assert!(!lap.sleep(Duration::from_secs(2)), "woken for nothing");
+    assert!(costs_less(Duration::from_millis(20), asleep));
     assert_eq!(manager.stats().in_flight, 0);
     assert_eq!(manager.diff().unwrap(), []);
 }
@@ -130,15 +140,15 @@ fn a_wait_of_the_drivers_own_sleeps_too() {
     let (manager, link) = open::<Vfio>(small(), Config { interrupts: true, ..config() });
     let (sa, ticket) = manager.add(&esp(1)).unwrap();
     done(&ticket);
-    // A device that answers after half a second: a wait that polled would burn all of it.
+    // No answer comes: a wait that polled would burn all of its time.
     misbehave!(Vfio, link, |faults| faults.stuck = Stuck::UntilReset);
     let ticket = manager.update(sa, hi(1, 1)).unwrap();
-    let begun = used();
-    let waited = ticket.wait(Instant::now() + Duration::from_millis(1500));
-    assert!(matches!(waited, Err(WaitError::Timeout { .. })), "{waited:?}");
-    let burnt = used() - begun;
+    let wait = || {
+        let waited = ticket.wait(Instant::now() + Duration::from_millis(1500));
+        assert!(matches!(waited, Err(WaitError::Timeout { .. })), "{waited:?}");
+    };
     // It looks after the device every ten milliseconds; each look is a trip to the host.
-    assert!(burnt < Duration::from_millis(500), "{burnt:?} of processor time in 1.5 s");
+    assert!(costs_less(Duration::from_millis(500), wait));
     manager.recover(Verify::All).unwrap();
     done(&manager.update(sa, hi(1, 2)).unwrap());
 }

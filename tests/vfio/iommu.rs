@@ -236,7 +236,7 @@ fn driven_astray(register: QueuePair) -> (SaManager<Astray>, Arc<AtomicU64>, Can
     let link = Astray { link, register, offset: offset.clone() };
     let config = Config {
         key_memory: KeyMemory::BestEffort,
-        timeouts: Timeouts { command: Duration::from_millis(500), ..Timeouts::default() },
+        timeouts: Timeouts { command: Duration::from_secs(2), ..Timeouts::default() },
         ..Config::default()
     };
     let manager = SaManager::open(link, config).unwrap();
@@ -295,7 +295,7 @@ fn the_driver_suspects_a_refused_write_by_its_deadline() {
     let begun = Instant::now();
     let failed = manager.recover(Verify::All);
     assert!(matches!(failed, Err(Error::Misbehaves { .. })), "{failed:?}");
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(begun.elapsed() < Duration::from_secs(20));
     canary.assert_alive();
     offset.store(0, Ordering::Relaxed);
     assert_eq!(manager.recover(Verify::All).unwrap().restored, 1);
