@@ -26,6 +26,14 @@ fn run(args: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stdout).expect("text"))
 }
 
+/// As [`run`], errors included.
+#[track_caller]
+fn run_all(args: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new("/bin/esnic").args(args).output().expect("the guest has it");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).expect("text"))
+}
+
 /// What it prints, if it ends well.
 #[track_caller]
 fn esnic(args: &[&str]) -> String {
@@ -70,7 +78,67 @@ fn bench_runs_and_reports() {
     let said = esnic(&["bench", "--json", "--seconds", "1", "--sas", "64", "--device", &address]);
     println!("{said}");
     assert!(said.contains(&address), "{said}");
-    assert!(said.contains("updates_per_second"), "{said}");
+    let figure = said.split("\"updates_per_second\":").nth(1).expect("the figure");
+    let figure = figure.trim_start().split([',', '\n', '}']).next().expect("a number");
+    assert!(figure.trim().parse::<f64>().is_ok_and(|updates| updates > 0.0), "{said}");
+}
+
+#[test]
+fn requests_as_bytes_get_the_answers_that_they_get_in_process() {
+    let address = function();
+    let said =
+        |device: &str| esnic(&["oid", "--script", "/scripts/walk.jsonl", "--device", device]);
+    let here = said("model");
+    assert!(here.lines().count() > 5, "{here}");
+    assert_eq!(said(&address), here);
+}
+
+/// What `esnic devices --json` says of this function.
+fn listed(address: &str) -> String {
+    let said = esnic(&["devices", "--json"]);
+    let objects = said.split("\n  {").map(|one| one.replace([' ', '\n'], ""));
+    let mut own = objects.filter(|one| one.contains(&format!("\"address\":\"{address}\"")));
+    own.next().unwrap_or_else(|| panic!("{address} is not in {said}"))
+}
+
+#[test]
+fn a_function_is_listed_given_back_and_lent_again() {
+    let address = function();
+    let seen = listed(&address);
+    for part in [
+        "\"ids\":\"1234:e51c\"",
+        "\"driver\":\"vfio-pci\"",
+        "\"capacity\":4096",
+        "\"held_by\":[]",
+        "\"ready\":true",
+    ] {
+        assert!(seen.contains(part), "{part} is not in {seen}");
+    }
+    assert!(!seen.contains("\"iommu_group\":null"), "{seen}");
+
+    // While somebody has it, it is not taken away, and it is said who has it.
+    let held = esnic_driver::transport::Vfio::open(address.parse().expect("an address"));
+    let held = held.unwrap_or_else(|error| panic!("{error}"));
+    let me = std::process::id();
+    assert!(listed(&address).contains(&format!("\"pid\":{me},")), "{}", listed(&address));
+    let (code, said) = run_all(&["unbind", &address]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(&format!("process {me} (")), "{said}");
+    drop(held);
+
+    esnic(&["unbind", &address]);
+    let seen = listed(&address);
+    assert!(seen.contains("\"driver\":null") && seen.contains("\"ready\":false"), "{seen}");
+    assert!(seen.contains(&format!("`esnicbind{address}`")), "{seen}");
+    let (code, said) = run_all(&["caps", "--device", &address]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(&format!("`esnic bind {address}`")), "{said}");
+    esnic(&["bind", &address]);
+    assert!(listed(&address).contains("\"ready\":true"), "{}", listed(&address));
+    assert!(esnic(&["caps", "--device", &address]).contains("4096"));
+    // A person reads the same.
+    let table = esnic(&["devices"]);
+    assert!(table.contains(&address) && table.contains("vfio-pci"), "{table}");
 }
 
 #[test]

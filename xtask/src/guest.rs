@@ -38,6 +38,9 @@ const TEST_PATIENCE: Duration = Duration::from_secs(300);
 /// Captures that `esnic sync` follows in the guest.
 const CAPTURES: &str = "tests/data/xfrm";
 
+/// Scripts of requests that `esnic oid` runs there.
+const SCRIPTS: &str = "tests/data/oid";
+
 /// What the command line says.
 struct Wanted<'a> {
     device: &'a str,
@@ -133,6 +136,7 @@ fn pack(
     }
     image.copy("bin/esnic", &programs.esnic)?;
     pack_below(&mut image, "captures", &root().join(CAPTURES))?;
+    pack_below(&mut image, "scripts", &root().join(SCRIPTS))?;
     if wanted.shell {
         image.copy("bin/busybox", &kernel.busybox())?;
     }

@@ -130,12 +130,15 @@ fn give_back(host: &Host, function: &Function, before: Option<&str>) -> Result<(
     host.write(&function.path().join("driver_override"), "\n")?;
     probe(host, function)?;
     let now = driver(host, function.address);
-    match before {
-        Some(before) if now.as_deref() != Some(before) && now.is_none() => {
-            // No driver lists these ids by itself: it was bound by hand.
-            host.write(&host.driver_path(before).join("bind"), &function.address.to_string())?;
+    if let Some(before) = before
+        && now.as_deref() != Some(before)
+    {
+        // No driver lists these ids by itself, or another one was quicker: it is bound by hand.
+        let name = function.address.to_string();
+        if now.is_some() {
+            host.write(&function.path().join("driver/unbind"), &name)?;
         }
-        _ => {}
+        host.write(&host.driver_path(before).join("bind"), &name)?;
     }
     let _ = std::fs::remove_file(place(host, function.address));
     Ok(())
@@ -195,6 +198,15 @@ mod tests {
     }
 
     #[test]
+    fn the_driver_that_had_it_comes_before_others_that_would_take_it() {
+        let fake = Fake::new();
+        fake.function(ESNIC).group(3).driver("uio_pci_generic").claimed_by("esnic_net");
+        bind(&fake, ESNIC).unwrap();
+        assert_eq!(unbind(&fake, ESNIC), Ok(Unbound::To(Some("uio_pci_generic".to_owned()))));
+        assert_eq!(fake.driver_of(ESNIC).as_deref(), Some("uio_pci_generic"));
+    }
+
+    #[test]
     fn nothing_is_bound_that_would_break_something_else() {
         let fake = Fake::new();
         fake.function("0000:01:00.0").ids(0x8086, 0x1528).group(1).driver("ixgbe");
@@ -206,7 +218,12 @@ mod tests {
         fake.function("0000:06:00.0").group(6).driver("x").disk("nvme6n1", "259:6");
         fake.function("0000:07:00.0").group(7).driver("x").disk("nvme7n1", "259:7");
         fake.function("0000:08:00.0").group(8).driver("x").boot_vga();
-        fake.put("proc/self/mountinfo", "36 1 259:5 / /srv rw - ext4 /dev/nvme5n1 rw\n");
+        fake.function("0000:0a:00.0").group(10).driver("x").virtio_interface("eth10");
+        fake.function("0000:0b:00.0").group(11).driver("x").disk("nvme11n1", "259:11");
+        // The second as btrfs has it, with a number that is no disk's.
+        let mounts = "36 1 259:5 / /srv rw - ext4 /dev/nvme5n1 rw\n\
+                      37 1 0:42 /home /home rw shared:7 - btrfs /dev/nvme11n1 rw\n";
+        fake.put("proc/self/mountinfo", mounts);
         fake.put("proc/swaps", "Filename Type Size\n/dev/nvme6n1 partition 1\n");
         fake.put("sys/class/block/nvme7n1/holders/dm-0/dev", "253:0\n");
         for (address, says) in [
@@ -219,6 +236,8 @@ mod tests {
             ("0000:07:00.0", "nvme7n1 is part of dm-0"),
             ("0000:08:00.0", "it is the console's display"),
             ("0000:09:00.0", "there is no PCI function"),
+            ("0000:0a:00.0", "interface eth10 is up"),
+            ("0000:0b:00.0", "nvme11n1 is mounted at /home; `umount /home`"),
         ] {
             let before = fake.driver_of(address);
             let text = bind(&fake, address).unwrap_err();

@@ -149,6 +149,7 @@ impl FakeFunction<'_> {
 
     /// The driver that takes it when the kernel looks for one.
     pub(super) fn claimed_by(self, driver: &str) -> Self {
+        self.fake.driver(driver);
         self.put("claimed_by", driver);
         self
     }
@@ -161,7 +162,18 @@ impl FakeFunction<'_> {
     }
 
     pub(super) fn interface(self, name: &str, up: bool) -> Self {
-        self.put(&format!("net/{name}/flags"), if up { "0x1003\n" } else { "0x1002\n" });
+        self.interface_below("net", name, up)
+    }
+
+    /// An interface of a virtio device, which is below the function.
+    pub(super) fn virtio_interface(self, name: &str) -> Self {
+        self.interface_below("virtio3/net", name, true)
+    }
+
+    fn interface_below(self, place: &str, name: &str, up: bool) -> Self {
+        let real = format!("sys/devices/pci0000:00/{}/{place}/{name}", self.address);
+        self.fake.put(&format!("{real}/flags"), if up { "0x1003\n" } else { "0x1002\n" });
+        self.fake.link(&format!("sys/class/net/{name}"), &real);
         self
     }
 

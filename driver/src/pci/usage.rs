@@ -33,50 +33,61 @@ impl Function {
     /// What the host uses it for.
     pub fn idle(&self, host: &Host) -> Result<(), Refusal> {
         let used =
-            self.interface_up().or_else(|| self.disk_in_use(host)).or_else(|| self.console());
+            self.interface_up(host).or_else(|| self.disk_in_use(host)).or_else(|| self.console());
         match used {
             None => Ok(()),
             Some(what) => Err(Refusal::InUse { address: self.address, what }),
         }
     }
 
-    fn interface_up(&self) -> Option<String> {
-        let net = self.path().join("net");
+    /// Members of a class of devices that are this function's, or those of something on it, as an interface
+    /// is that belongs to a virtio device. Interfaces in other network namespaces are not seen.
+    fn members(&self, class: &Path) -> Vec<String> {
+        let Ok(mine) = self.path().canonicalize() else { return Vec::new() };
+        let is_mine = |name: &String| {
+            class.join(name).canonicalize().is_ok_and(|path| path.starts_with(&mine))
+        };
+        names(class).into_iter().filter(is_mine).collect()
+    }
+
+    fn interface_up(&self, host: &Host) -> Option<String> {
+        let net = host.path("sys/class/net");
         let up = |name: &String| {
             number(&net.join(name).join("flags")).is_some_and(|flags| flags & IFF_UP != 0)
         };
-        let name = names(&net).into_iter().find(up)?;
+        let name = self.members(&net).into_iter().find(up)?;
         Some(format!("interface {name} is up; `ip link set {name} down` if that is meant to end"))
     }
 
     /// Disks of this function that are mounted, swapped to, or part of something else.
     fn disk_in_use(&self, host: &Host) -> Option<String> {
-        let mine = self.path().canonicalize().ok()?;
         let block = host.path("sys/class/block");
-        let disks = names(&block).into_iter().filter(|name| {
-            block.join(name).canonicalize().is_ok_and(|path| path.starts_with(&mine))
-        });
         let mounts = text(&host.path("proc/self/mountinfo")).unwrap_or_default();
         let swaps = text(&host.path("proc/swaps")).unwrap_or_default();
-        for disk in disks {
+        for disk in self.members(&block) {
+            let device = format!("/dev/{disk}");
             let number = text(&block.join(&disk).join("dev")).unwrap_or_default();
-            // Third word of a line: major:minor; fifth: where it is mounted.
+            // Third word of a line: major:minor; fifth: where it is mounted; second after the dash: what was
+            // mounted, since btrfs has numbers of its own.
             let mounted = mounts.lines().find_map(|line| {
+                let (line, more) = line.split_once(" - ").unwrap_or((line, ""));
                 let words: Vec<&str> = line.split_whitespace().collect();
-                (words.get(2) == Some(&&*number))
-                    .then(|| (*words.get(4).unwrap_or(&"?")).to_owned())
+                let is_it = words.get(2) == Some(&&*number)
+                    || more.split_whitespace().nth(1) == Some(&device);
+                is_it.then(|| (*words.get(4).unwrap_or(&"?")).to_owned())
             });
             if let Some(place) = mounted {
-                return Some(format!("{disk} is mounted at {place}"));
+                return Some(format!(
+                    "{disk} is mounted at {place}; `umount {place}` if that is meant to end"
+                ));
             }
-            let device = format!("/dev/{disk}");
             if swaps.lines().any(|line| line.split_whitespace().next() == Some(&device)) {
                 return Some(format!(
                     "{disk} is swapped to; `swapoff {device}` if that is meant to end"
                 ));
             }
             if let Some(holder) = names(&block.join(&disk).join("holders")).first() {
-                return Some(format!("{disk} is part of {holder}"));
+                return Some(format!("{disk} is part of {holder}; take it out of there first"));
             }
         }
         None
@@ -84,7 +95,7 @@ impl Function {
 
     fn console(&self) -> Option<String> {
         let first = number(&self.path().join("boot_vga")) == Some(1);
-        first.then(|| "it is the console's display".to_owned())
+        first.then(|| "it is the console's display, which somebody may be looking at".to_owned())
     }
 
     /// Processes that have the function or its group open. Without root only one's own are seen.

@@ -130,17 +130,20 @@ fn every_file_is_there() -> Outcome {
     let manifest = root().join("tests/guest/Cargo.toml");
     let manifest = std::fs::read_to_string(&manifest)
         .map_err(|e| Failure::Work(format!("{}: {e}", manifest.display())))?;
-    let files = std::fs::read_dir(root().join("tests")).into_iter().flatten().flatten();
-    for path in files.map(|file| file.path()) {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        let is_test =
-            path.extension().is_some_and(|ext| ext == "rs") || path.join("main.rs").is_file();
-        let listed = manifest.contains(&format!("path = \"../{name}.rs\""));
-        if is_test && !listed && !HOST_ONLY.iter().any(|(host, _)| *host == name) {
-            return Err(Failure::Work(format!(
-                "tests/{name}.rs runs in the guest if tests/guest/Cargo.toml names it, and stays out of it if \
-                 xtask/src/guest/build.rs says why"
-            )));
+    // For any way to a device, and for the kernel's VFIO only.
+    for below in ["", "vfio/"] {
+        let files = std::fs::read_dir(root().join("tests").join(below)).into_iter().flatten();
+        for path in files.flatten().map(|file| file.path()) {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            let is_test =
+                path.extension().is_some_and(|ext| ext == "rs") || path.join("main.rs").is_file();
+            let listed = manifest.contains(&format!("path = \"../{below}{name}.rs\""));
+            if is_test && !listed && !HOST_ONLY.iter().any(|(host, _)| *host == name) {
+                return Err(Failure::Work(format!(
+                    "tests/{below}{name}.rs runs in the guest if tests/guest/Cargo.toml names it, and stays \
+                     out of it if xtask/src/guest/build.rs says why"
+                )));
+            }
         }
     }
     Ok(())
