@@ -6,9 +6,11 @@
 
 use crate::process::{cargo, root, run as run_command, shown, target};
 use crate::{Failure, Outcome};
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// Targets, and how long an input gets: longer ones only repeat themselves.
 const TARGETS: [(&str, u32); 3] = [("request", 2048), ("netlink", 4096), ("completion", 1024)];
@@ -38,17 +40,35 @@ struct Wanted {
 pub(crate) fn run(args: &[String]) -> Outcome {
     let wanted = parse(args)?;
     let programs = build(&wanted)?;
-    for (name, longest) in &wanted.targets {
-        let lair = Lair::new(name)?;
-        seed(name, &lair.grown)?;
-        let program = programs.join(name);
-        if wanted.minimise {
-            minimise(&program, name, &lair, *longest)?;
-        } else {
-            fuzz(&program, name, &lair, *longest, wanted.seconds)?;
-        }
+    let queue = Mutex::new(VecDeque::from(wanted.targets.clone()));
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    // Each keeps one core busy.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let work = || {
+            while let Some((name, longest)) = next() {
+                one(&wanted, &programs.join(name), name, longest)?;
+            }
+            Ok(())
+        };
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        // All come to their end, whoever finds something.
+        let died = || Err(Failure::Work("a worker died".into()));
+        let ends: Vec<Outcome> =
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| died())).collect();
+        ends.into_iter().collect()
+    })
+}
+
+/// What is wanted of one target.
+fn one(wanted: &Wanted, program: &Path, name: &str, longest: u32) -> Outcome {
+    let lair = Lair::new(name)?;
+    seed(name, &lair.grown)?;
+    if wanted.minimise {
+        minimise(program, name, &lair, longest)
+    } else {
+        fuzz(program, name, &lair, longest, wanted.seconds)
     }
-    Ok(())
 }
 
 fn parse(args: &[String]) -> Result<Wanted, Failure> {

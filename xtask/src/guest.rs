@@ -26,6 +26,7 @@ use run::Run;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// The kinds of device.
@@ -83,14 +84,58 @@ fn home() -> Result<PathBuf, Failure> {
         .map_err(|e| Failure::Work(format!("{}: {e}", home.display())))
 }
 
+/// What a guest takes, whatever its device.
+struct Parts {
+    qemu: Qemu,
+    kernel: Kernel,
+    bench: PathBuf,
+    programs: build::Programs,
+}
+
+impl Parts {
+    /// Fetches and compiles what is missing.
+    fn ensure(home: &Path) -> Result<Self, Failure> {
+        let (qemu, kernel) = (Qemu::ensure(home)?, Kernel::ensure(home)?);
+        Ok(Self { qemu, kernel, bench: build::bench()?, programs: build::guest(home)? })
+    }
+}
+
+/// Runs all tests in two guests at once, one with each kind of device: neither keeps two cores busy, and
+/// each spends part of its time waiting for the kernel. What the second one says comes after the first one.
+pub(crate) fn all() -> [Outcome; 2] {
+    if let Err(failure) = home().and_then(|home| Parts::ensure(&home)) {
+        return [Err(failure), Ok(())];
+    }
+    let said = |device: &str| {
+        println!("guest: tests over real VFIO; the device is the {device}");
+    };
+    let second = std::env::current_exe().and_then(|program| {
+        let mut command = Command::new(program);
+        command.args(["guest", "--device", "rtl"]).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+    });
+    said("model");
+    let first = run(&["--device".to_owned(), "model".to_owned()]);
+    said("rtl");
+    let second = second.and_then(std::process::Child::wait_with_output).map(|output| {
+        print!("{}", String::from_utf8_lossy(&output.stdout));
+        eprint!("{}", String::from_utf8_lossy(&output.stderr));
+        output.status
+    });
+    let second = match second {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::Work(format!("`cargo xtask guest --device rtl`: {status}"))),
+        Err(error) => Err(Failure::Work(format!("cannot run the second guest: {error}"))),
+    };
+    [first, second]
+}
+
 /// Runs a guest.
 pub(crate) fn run(args: &[String]) -> Outcome {
     let wanted = Wanted::read(args)?;
     let home = home()?;
-    let (qemu, kernel) = (Qemu::ensure(&home)?, Kernel::ensure(&home)?);
+    let Parts { qemu, kernel, bench, programs } = Parts::ensure(&home)?;
     println!("guest: {}, Linux {}", qemu.version, kernel.version);
-    let bench = build::bench()?;
-    let programs = build::guest(&home)?;
 
     // Sockets have short names only, so programs run in the directory where they are.
     let place = home.join(format!("run-{}", wanted.device));

@@ -11,12 +11,13 @@ use std::process::Stdio;
 /// Runs setup, doc tests, the tests in guests and all other tests. Arguments select among the latter.
 pub(crate) fn run(args: &[String]) -> Outcome {
     setup::run(&[])?;
-    let first = if args.is_empty() {
-        [doc_tests(), in_guest("model"), in_guest("rtl")]
+    let mut first = Vec::new();
+    if args.is_empty() {
+        first.push(doc_tests());
+        first.extend(guest::all());
     } else {
         println!("doc tests and guests: not run, because arguments select among nextest's tests");
-        [Ok(()), Ok(()), Ok(())]
-    };
+    }
 
     let mut nextest = cargo(&["nextest", "run"]);
     if !args.iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package")) {
@@ -40,12 +41,6 @@ pub(crate) fn run(args: &[String]) -> Outcome {
         .filter_map(|outcome| outcome.err().map(|failure| failure.to_string()))
         .collect();
     if failed.is_empty() { Ok(()) } else { Err(Failure::Work(failed.join("\nxtask: "))) }
-}
-
-/// Runs the tests in a guest, with this device.
-fn in_guest(device: &str) -> Outcome {
-    println!("guest: tests over real VFIO; the device is the {device}");
-    guest::run(&["--device".to_owned(), device.to_owned()])
 }
 
 /// Runs the doc tests, shows their output only if one fails, and says how many there were.
