@@ -73,6 +73,16 @@ pub enum Error {
         /// What `FATAL_INFO` reads.
         info: u32,
     },
+    /// Somebody else reset the device, or set it up for himself: commands that were under way are lost,
+    /// and so is the table.
+    #[error(
+        "the device was reset behind this driver's back: {found}; find out who does that, then recover \
+         the device, which puts the table back"
+    )]
+    ForeignReset {
+        /// In what it is not as this driver left it.
+        found: String,
+    },
     /// A queue pair stopped.
     #[error(
         "queue pair {pair} stopped with {}, DMA address {address:#x}; reset the device",

@@ -60,7 +60,7 @@ const SPINS: u32 = 64;
 const NAP: Duration = Duration::from_micros(50);
 
 /// How often a wait looks whether the device is still well.
-const LOOK_AFTER: Duration = Duration::from_millis(10);
+pub(crate) const LOOK_AFTER: Duration = Duration::from_millis(10);
 
 /// A submitted command. Dropping the ticket lets the command go on; the shadow follows it anyway.
 pub struct Ticket<T: Transport> {
@@ -88,7 +88,7 @@ impl<T: Transport> Ticket<T> {
     /// Waits for the outcome until `deadline`.
     ///
     /// # Errors
-    /// If the deadline passes first, or the device is gone, stopped or broken.
+    /// If the deadline passes first, or the device is gone, stopped, broken or reset by somebody else.
     pub fn wait(&self, deadline: Instant) -> Result<Settled, WaitError> {
         wait(&self.core, self.pair, self.number, deadline)
     }
@@ -154,12 +154,16 @@ pub(crate) fn wait<T: Transport>(
         let busy = core.poll() > 0;
         idle = if busy { 0 } else { idle + 1 };
         let now = Instant::now();
-        if now >= *look.get_or_insert(now + LOOK_AFTER) {
-            core.nic.check_pair(pair)?;
+        let late = now >= deadline && pending.poll(number).is_none();
+        if late || now >= *look.get_or_insert(now + LOOK_AFTER) {
+            if let Err(error) = core.nic.check_pair(pair) {
+                // What was completed before the device came to that has its outcome all the same.
+                core.poll();
+                return pending.poll(number).ok_or(WaitError::Device(error));
+            }
             look = Some(now + LOOK_AFTER);
         }
-        if now >= deadline && pending.poll(number).is_none() {
-            core.nic.check_pair(pair)?;
+        if late {
             core.doubt(pair, number);
             core.tallies.timeouts.fetch_add(1, Ordering::Relaxed);
             let (waited, suspicion) = (begun.elapsed(), suspect(core, pair));
@@ -185,17 +189,27 @@ fn sleep<T: Transport>(
     number: u32,
     until: Instant,
 ) -> Result<(), WaitError> {
-    let (t, pair) = (&core.nic.transport, core.pair(pair));
-    let is_settled = || pair.pending.poll(number).is_some();
-    pair.sleepers.sleep(until, is_settled, || {
-        pair.arm(t);
+    let (t, queues) = (&core.nic.transport, core.pair(pair));
+    let is_settled = || queues.pending.poll(number).is_some();
+    queues.sleepers.sleep(until, is_settled, || {
+        queues.arm(t);
         // What came between the last look and the arming: another thread may have taken it, and then
         // no interrupt follows.
         if core.poll() > 0 || is_settled() {
             return Ok(());
         }
-        let vector = u16::try_from(pair.number).expect("a device has at most 64 queue pairs");
-        t.wait_interrupt(vector, until)?;
+        let vector = u16::try_from(queues.number).expect("a device has at most 64 queue pairs");
+        let before = core.nic.resets();
+        match t.wait_interrupt(vector, until) {
+            // A reset of the driver's own turns interrupts off; it settles the command, too.
+            Err(_) if core.nic.was_reset_since(before) => std::thread::sleep(NAP),
+            Err(error) => {
+                // Why it cannot be waited for tells more: somebody else's reset turns them off, too.
+                core.nic.check_pair(pair)?;
+                return Err(error.into());
+            }
+            Ok(_) => {}
+        }
         Ok(())
     })
 }
