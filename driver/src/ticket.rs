@@ -27,8 +27,8 @@ pub enum WaitError {
         /// What it looks like.
         suspicion: Suspicion,
     },
-    /// The device is in no state to complete anything; reset it.
-    #[error("the command will not be completed")]
+    /// The device is in no state to complete anything, for the reason that is told; reset it.
+    #[error(transparent)]
     Device(#[from] Error),
 }
 
@@ -43,13 +43,21 @@ pub enum Suspicion {
     )]
     DmaWrite,
     /// The device has not even fetched the command.
-    #[error("the device does not fetch commands; DMA fault or a stopped device suspected")]
+    #[error(
+        "the device does not fetch commands; DMA fault or a stopped device suspected, see the kernel \
+         log for IOMMU faults and recover the device"
+    )]
     NotFetched,
     /// There was never room for the command.
-    #[error("there is no room for the command; outcomes that nobody has looked at fill the table")]
+    #[error(
+        "there is no room for the command, outcomes that nobody has looked at fill the table; look at \
+         tickets, or drop them"
+    )]
     NotSubmitted,
     /// The device fetched it and says nothing.
-    #[error("the device fetched the command and does not complete it")]
+    #[error(
+        "the device fetched the command and does not complete it; wait longer, or recover the device"
+    )]
     NotCompleted,
 }
 
@@ -260,5 +268,32 @@ impl std::fmt::Display for Settled {
             }
             Self::Aborted => f.write_str("aborted by a reset"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_that_fails_says_what_it_looks_like_and_what_to_do() {
+        for suspicion in [
+            Suspicion::DmaWrite,
+            Suspicion::NotFetched,
+            Suspicion::NotSubmitted,
+            Suspicion::NotCompleted,
+        ] {
+            let remedy = match suspicion {
+                Suspicion::DmaWrite => "see the kernel log",
+                Suspicion::NotFetched | Suspicion::NotCompleted => "recover the device",
+                Suspicion::NotSubmitted => "look at tickets, or drop them",
+            };
+            let waited = Duration::from_secs(1);
+            let text = WaitError::Timeout { waited, suspicion }.to_string();
+            assert!(text.starts_with("no completion within 1s: "), "{text}");
+            assert!(text.contains(remedy), "{text}");
+        }
+        let text = WaitError::Device(Error::Closed).to_string();
+        assert_eq!(text, Error::Closed.to_string(), "the reason, once");
     }
 }
