@@ -223,6 +223,71 @@ fn nothing_comes_back_after_close<B: Backend>() {
     manager.close().unwrap();
 }
 
+/// The error for what somebody else did, whose text names it.
+#[track_caller]
+fn assert_foreign<R: std::fmt::Debug>(result: Result<R, impl Into<WaitError>>, named: &str) {
+    match result.map_err(Into::into) {
+        Err(WaitError::Device(Error::ForeignReset { found })) if found.contains(named) => {}
+        other => panic!("{other:?}, not about {named}"),
+    }
+}
+
+fn a_reset_by_somebody_else_is_told_and_mended<B: Backend>() {
+    for (interrupts, policy) in [(false, PathPolicy::Ring), (true, PathPolicy::Direct)] {
+        let (manager, link) = open::<B>(small(), Config { interrupts, ..config() });
+        manager.set_path_policy(policy);
+        let all = fill(&manager, 3);
+        let before = manager.update(all[0], hi(0, 1)).unwrap();
+        link.reset().unwrap();
+        let after = manager.update(all[1], hi(1, 1)).unwrap();
+        // The deadline is 20 seconds away; that it is not waited for shows in the error.
+        assert_foreign(after.wait_default(), "it is in ");
+        let early = before.wait_default();
+        // Perhaps it was completed before.
+        if !matches!(early, Ok(settled) if settled.is_ok()) {
+            assert_foreign(early.clone(), "it is in ");
+        }
+        assert_eq!(manager.stats().timeouts, 0);
+        assert_foreign(manager.check(), "it is in ");
+        assert_foreign(manager.diff(), "it is in ");
+        let report = manager.recover(Verify::All).unwrap();
+        assert_eq!((report.restored, report.lost, report.differences), (3, vec![], vec![]));
+        assert_eq!(settled(&after), Settled::Aborted);
+        assert_eq!(top_of(&manager, all[1]), (0, 1, true));
+        done(&manager.update(all[1], hi(1, 1)).unwrap());
+        assert_eq!((manager.check(), manager.diff().unwrap()), (Ok(()), vec![]));
+    }
+}
+
+fn a_batch_does_not_wait_for_a_device_that_somebody_reset<B: Backend>() {
+    let (manager, link) = open::<B>(small(), config());
+    let sa = fill(&manager, 1)[0];
+    link.reset().unwrap();
+    let mut batch = manager.batch(100);
+    // More than there is room for.
+    (1..=100).for_each(|n| batch.update(sa, hi(0, n)));
+    let late = Instant::now() + config().timeouts.command;
+    assert_foreign(batch.run(late), "it is in ");
+    assert!(batch.sent() < 100 && Instant::now() < late);
+    drop(batch);
+    assert_eq!(manager.recover(Verify::All).unwrap().restored, 1);
+}
+
+fn whoever_takes_the_device_over_or_turns_a_pair_off_is_noticed<B: Backend>() {
+    let (first, link) = open::<B>(small(), config());
+    let sa = fill(&first, 1)[0];
+    let second = open_on::<B>(&link, config());
+    assert_foreign(first.check(), "another instance");
+    assert_eq!(second.check(), Ok(()));
+    drop(second);
+    assert_eq!(first.recover(Verify::All).unwrap().restored, 1);
+    esnic_driver::regs::set_queue_pair(&link, 0, esnic_abi::regs::QueuePair::QP_CTRL, 0);
+    assert_foreign(first.update(sa, hi(0, 1)).unwrap().wait_default(), "queue pair 0 is off");
+    assert_eq!(first.stats().timeouts, 0);
+    assert_eq!(first.recover(Verify::All).unwrap().restored, 1);
+    assert_eq!((first.check(), first.diff().unwrap()), (Ok(()), vec![]));
+}
+
 fn a_reset_that_the_host_refuses_is_made_from_within<B: Backend>() {
     // Linux refuses one while it waits for the function to be given back, which is when its owner closes.
     let (manager, link) = open::<B>(small(), config());
@@ -252,7 +317,11 @@ fn a_refused_reset_of_a_device_that_is_gone_is_no_success<B: Backend>() {
 }
 
 fn tickets_of_other_threads_settle_while_the_device_is_reset<B: Backend>() {
-    let (manager, link) = open::<B>(small(), Config { queue_pairs: 2, ..config() });
+    [false, true].into_iter().for_each(settle_while_the_device_is_reset::<B>);
+}
+
+fn settle_while_the_device_is_reset<B: Backend>(interrupts: bool) {
+    let (manager, link) = open::<B>(small(), Config { queue_pairs: 2, interrupts, ..config() });
     let all = fill(&manager, 16);
     let stop = AtomicBool::new(false);
     let (settled, closed) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -308,6 +377,9 @@ on_every_backend!(
     a_failed_restore_forgets_nothing,
     every_instance_begins_elsewhere,
     nothing_comes_back_after_close,
+    a_reset_by_somebody_else_is_told_and_mended,
+    a_batch_does_not_wait_for_a_device_that_somebody_reset,
+    whoever_takes_the_device_over_or_turns_a_pair_off_is_noticed,
     a_reset_that_the_host_refuses_is_made_from_within,
     a_refused_reset_of_a_device_that_is_gone_is_no_success,
     tickets_of_other_threads_settle_while_the_device_is_reset,

@@ -56,7 +56,11 @@ pub enum Error {
         what: &'static str,
     },
     /// The device did not reach a state in time.
-    #[error("the device is in {} after {waited:?}, expected {expected}", name(*.found))]
+    #[error(
+        "the device is in {} after {waited:?}, expected {expected}; try again, with a longer deadline if \
+         the machine is busy, and replace it if that does not help",
+        name(*.found)
+    )]
     State {
         /// What `STATUS` reads, if it is a state at all.
         found: Option<DeviceState>,
@@ -73,6 +77,16 @@ pub enum Error {
         /// What `FATAL_INFO` reads.
         info: u32,
     },
+    /// Somebody else reset the device, or set it up for himself: commands that were under way are lost,
+    /// and so is the table.
+    #[error(
+        "the device was reset behind this driver's back: {found}; find out who does that, then recover \
+         the device, which puts the table back"
+    )]
+    ForeignReset {
+        /// In what it is not as this driver left it.
+        found: String,
+    },
     /// A queue pair stopped.
     #[error(
         "queue pair {pair} stopped with {}, DMA address {address:#x}; reset the device",
@@ -87,7 +101,10 @@ pub enum Error {
         address: u64,
     },
     /// A queue pair did not start or stop in time.
-    #[error("queue pair {pair} did not {what} within {waited:?}")]
+    #[error(
+        "queue pair {pair} did not {what} within {waited:?}; reset the device, and replace it if that \
+         does not help"
+    )]
     QueuePairTimeout {
         /// Which.
         pair: u32,
@@ -130,10 +147,66 @@ pub enum Error {
     #[error("the device was closed; open it again")]
     Closed,
     /// The device broke the contract.
-    #[error("the device broke the contract: {0}")]
+    #[error("the device broke the contract, reset it, and replace it if that does not help: {0}")]
     Protocol(#[from] crate::cq::Violation),
 }
 
 fn name(state: Option<DeviceState>) -> &'static str {
     state.map_or("an unknown state", DeviceState::name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cq::{Broken, Violation};
+
+    /// One of each that comes from the device.
+    fn all() -> Vec<Error> {
+        let (what, waited) = (String::new(), Duration::from_secs(1));
+        let broken = Violation { pair: 0, at: 7, bytes: [0xAB; 16], broken: Broken::Opcode };
+        vec![
+            Error::Gone,
+            Error::NotEsnic { found: 1 },
+            Error::OtherLayout { found: 1 },
+            Error::Params(ParamsError { what: "max_window", value: 5000, must: "at most 4096" }),
+            Error::Misbehaves { what },
+            Error::Stuck { what: "a callback does not return" },
+            Error::State { found: None, expected: DeviceState::Ready, waited },
+            Error::Fatal { cause: 1, info: 2 },
+            Error::ForeignReset { found: "it is in READY".to_owned() },
+            Error::QueuePair { pair: 0, cause: None, address: 1 },
+            Error::QueuePairTimeout { pair: 0, what: "stop", waited },
+            Error::Closed,
+            Error::Protocol(broken),
+        ]
+    }
+
+    #[test]
+    fn every_error_of_a_device_says_what_to_do() {
+        for error in all() {
+            let remedy = match &error {
+                Error::Gone => "look for",
+                Error::NotEsnic { .. } => "check which one is named",
+                Error::OtherLayout { .. } => "use driver and device of one release",
+                Error::Params(_) => "it is broken, or no esnic device",
+                Error::Misbehaves { .. } => "reset it, and replace it",
+                Error::Stuck { .. } => "try again once",
+                Error::State { .. } => "try again, with a longer deadline",
+                Error::Fatal { .. } => "reset it",
+                Error::ForeignReset { .. } => "find out who does that, then recover the device",
+                Error::QueuePair { .. } => "reset the device",
+                Error::QueuePairTimeout { .. } => "reset the device, and replace it",
+                Error::Closed => "open it again",
+                Error::Protocol(_) => "reset it, and replace it",
+                // Whoever makes them says it.
+                Error::Config { .. }
+                | Error::DmaMemory { .. }
+                | Error::KeyMemory { .. }
+                | Error::Transport { .. }
+                | Error::Host(_) => "",
+            };
+            let text = error.to_string();
+            assert!(text.contains(remedy), "{text}");
+        }
+    }
 }

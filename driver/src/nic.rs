@@ -13,9 +13,9 @@ use crate::pair::QueuePair;
 use crate::regs;
 use crate::transport::Transport;
 use esnic_abi::regs::{Counters, Global, global};
-use esnic_abi::{ABI_HASH, DEVICE_ID, DeviceState, Epoch, Params};
+use esnic_abi::{ABI_HASH, DEVICE_ID, DeviceState, Epoch, Params, QpState};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering, fence};
 use std::time::{Duration, Instant};
 
 /// What the device is and can do.
@@ -43,6 +43,8 @@ pub(crate) struct Nic<T: Transport> {
     epoch: AtomicU16,
     /// START of the present instance.
     start: AtomicU32,
+    /// Odd from the begin of a reset of this driver's until the device is up again.
+    resets: AtomicU32,
 }
 
 /// Looks at a device without disturbing it.
@@ -110,6 +112,7 @@ impl<T: Transport> Nic<T> {
             gate,
             epoch: old.into(),
             start: limits.start.into(),
+            resets: 0.into(),
         };
         nic.run(limits.start)?;
         Ok(nic)
@@ -161,31 +164,87 @@ impl<T: Transport> Nic<T> {
 
     /// What is wrong with the device or one of its pairs, if anything is.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        self.check_device()?;
-        let t = &self.transport;
-        self.pairs.iter().try_for_each(|pair| pair.check(t))
+        self.check_ours(&self.pairs)
     }
 
     /// What keeps commands of pair `pair` from being completed, if anything does. The error of
     /// another pair does not (R26).
     pub(crate) fn check_pair(&self, pair: usize) -> Result<(), Error> {
-        self.check_device()?;
-        self.pairs[pair].check(&self.transport)
+        self.check_ours(std::slice::from_ref(&self.pairs[pair]))
     }
 
-    fn check_device(&self) -> Result<(), Error> {
+    /// What keeps commands of every pair from being completed, if anything does.
+    pub(crate) fn check_device(&self) -> Result<(), Error> {
+        self.check_ours(&[])
+    }
+
+    /// As [`Self::check`], for whoever resets the device itself and has it up again.
+    pub(crate) fn check_restore(&self) -> Result<(), Error> {
+        self.look(&self.pairs)?.map_or(Ok(()), |found| Err(Error::ForeignReset { found }))
+    }
+
+    /// From here on the device is not as this driver last left it: a reset of its own is under way.
+    pub(crate) fn begin_reset(&self) {
+        self.resets.fetch_or(1, Ordering::Relaxed);
+        // The mark before the first store to the device: pairs with the fence in `was_reset_since`.
+        fence(Ordering::SeqCst);
+    }
+
+    /// It is again.
+    pub(crate) fn end_reset(&self) {
+        // Release: whoever sees this sees the new instance's epoch.
+        self.resets.fetch_add(1, Ordering::Release);
+    }
+
+    /// For [`Self::was_reset_since`].
+    pub(crate) fn resets(&self) -> u32 {
+        self.resets.load(Ordering::Acquire)
+    }
+
+    /// Whether anything that was seen of the device since `before` may be this driver's own doing.
+    pub(crate) fn was_reset_since(&self, before: u32) -> bool {
+        // What was seen, before the mark is looked at again.
+        fence(Ordering::SeqCst);
+        before & 1 == 1 || self.resets.load(Ordering::Relaxed) != before
+    }
+
+    fn check_ours(&self, pairs: &[QueuePair]) -> Result<(), Error> {
+        let before = self.resets();
+        match self.look(pairs)? {
+            Some(found) if !self.was_reset_since(before) => Err(Error::ForeignReset { found }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is wrong with the device or one of `pairs`; else, in what the device is not as this driver
+    /// left it.
+    fn look(&self, pairs: &[QueuePair]) -> Result<Option<String>, Error> {
         let t = &self.transport;
         t.check()?;
         let status = regs::global(t, Global::STATUS);
         if status == u32::MAX {
             return Err(Error::Gone);
         }
-        if state(status) == Some(DeviceState::Fatal) {
+        let state = state(status);
+        if state == Some(DeviceState::Fatal) {
             let cause = regs::global(t, Global::FATAL_CAUSE);
             let info = regs::global(t, Global::FATAL_INFO);
             return Err(Error::Fatal { cause, info });
         }
-        Ok(())
+        let epoch = regs::global(t, Global::INSTANCE);
+        let mut found = if state != Some(DeviceState::Running) {
+            Some(format!("it is in {}", state.map_or("an unknown state", DeviceState::name)))
+        } else if epoch as u16 != self.epoch().0 {
+            Some("it runs for another instance".to_owned())
+        } else {
+            None
+        };
+        for pair in pairs {
+            if pair.check(t)? == Some(QpState::Disabled) && found.is_none() {
+                found = Some(format!("queue pair {} is off", pair.number));
+            }
+        }
+        Ok(found)
     }
 
     /// Stops everything in the safe order; goes on past errors and returns the first.

@@ -150,8 +150,8 @@ impl QueuePair {
         }
     }
 
-    /// What is wrong with the pair: what it did, or what the device says about it.
-    pub(crate) fn check<T: Transport>(&self, t: &T) -> Result<(), Error> {
+    /// What is wrong with the pair: what it did, or what the device says about it. Else its state.
+    pub(crate) fn check<T: Transport>(&self, t: &T) -> Result<Option<QpState>, Error> {
         let status = regs::queue_pair(t, self.number, Register::QP_STATUS);
         if status == u32::MAX {
             return Err(Error::Gone);
@@ -159,7 +159,7 @@ impl QueuePair {
         match (self.evidence(), state(status)) {
             (Some(violation), _) => Err(violation.into()),
             (None, Some(QpState::Error)) => Err(self.error(t, status)),
-            (None, _) => Ok(()),
+            (None, state) => Ok(state),
         }
     }
 

@@ -27,8 +27,8 @@ pub enum WaitError {
         /// What it looks like.
         suspicion: Suspicion,
     },
-    /// The device is in no state to complete anything; reset it.
-    #[error("the command will not be completed")]
+    /// The device is in no state to complete anything, for the reason that is told; reset it.
+    #[error(transparent)]
     Device(#[from] Error),
 }
 
@@ -43,13 +43,21 @@ pub enum Suspicion {
     )]
     DmaWrite,
     /// The device has not even fetched the command.
-    #[error("the device does not fetch commands; DMA fault or a stopped device suspected")]
+    #[error(
+        "the device does not fetch commands; DMA fault or a stopped device suspected, see the kernel \
+         log for IOMMU faults and recover the device"
+    )]
     NotFetched,
     /// There was never room for the command.
-    #[error("there is no room for the command; outcomes that nobody has looked at fill the table")]
+    #[error(
+        "there is no room for the command, outcomes that nobody has looked at fill the table; look at \
+         tickets, or drop them"
+    )]
     NotSubmitted,
     /// The device fetched it and says nothing.
-    #[error("the device fetched the command and does not complete it")]
+    #[error(
+        "the device fetched the command and does not complete it; wait longer, or recover the device"
+    )]
     NotCompleted,
 }
 
@@ -60,7 +68,7 @@ const SPINS: u32 = 64;
 const NAP: Duration = Duration::from_micros(50);
 
 /// How often a wait looks whether the device is still well.
-const LOOK_AFTER: Duration = Duration::from_millis(10);
+pub(crate) const LOOK_AFTER: Duration = Duration::from_millis(10);
 
 /// A submitted command. Dropping the ticket lets the command go on; the shadow follows it anyway.
 pub struct Ticket<T: Transport> {
@@ -88,7 +96,7 @@ impl<T: Transport> Ticket<T> {
     /// Waits for the outcome until `deadline`.
     ///
     /// # Errors
-    /// If the deadline passes first, or the device is gone, stopped or broken.
+    /// If the deadline passes first, or the device is gone, stopped, broken or reset by somebody else.
     pub fn wait(&self, deadline: Instant) -> Result<Settled, WaitError> {
         wait(&self.core, self.pair, self.number, deadline)
     }
@@ -154,12 +162,16 @@ pub(crate) fn wait<T: Transport>(
         let busy = core.poll() > 0;
         idle = if busy { 0 } else { idle + 1 };
         let now = Instant::now();
-        if now >= *look.get_or_insert(now + LOOK_AFTER) {
-            core.nic.check_pair(pair)?;
+        let late = now >= deadline && pending.poll(number).is_none();
+        if late || now >= *look.get_or_insert(now + LOOK_AFTER) {
+            if let Err(error) = core.nic.check_pair(pair) {
+                // What was completed before the device came to that has its outcome all the same.
+                core.poll();
+                return pending.poll(number).ok_or(WaitError::Device(error));
+            }
             look = Some(now + LOOK_AFTER);
         }
-        if now >= deadline && pending.poll(number).is_none() {
-            core.nic.check_pair(pair)?;
+        if late {
             core.doubt(pair, number);
             core.tallies.timeouts.fetch_add(1, Ordering::Relaxed);
             let (waited, suspicion) = (begun.elapsed(), suspect(core, pair));
@@ -185,17 +197,27 @@ fn sleep<T: Transport>(
     number: u32,
     until: Instant,
 ) -> Result<(), WaitError> {
-    let (t, pair) = (&core.nic.transport, core.pair(pair));
-    let is_settled = || pair.pending.poll(number).is_some();
-    pair.sleepers.sleep(until, is_settled, || {
-        pair.arm(t);
+    let (t, queues) = (&core.nic.transport, core.pair(pair));
+    let is_settled = || queues.pending.poll(number).is_some();
+    queues.sleepers.sleep(until, is_settled, || {
+        queues.arm(t);
         // What came between the last look and the arming: another thread may have taken it, and then
         // no interrupt follows.
         if core.poll() > 0 || is_settled() {
             return Ok(());
         }
-        let vector = u16::try_from(pair.number).expect("a device has at most 64 queue pairs");
-        t.wait_interrupt(vector, until)?;
+        let vector = u16::try_from(queues.number).expect("a device has at most 64 queue pairs");
+        let before = core.nic.resets();
+        match t.wait_interrupt(vector, until) {
+            // A reset of the driver's own turns interrupts off; it settles the command, too.
+            Err(_) if core.nic.was_reset_since(before) => std::thread::sleep(NAP),
+            Err(error) => {
+                // Why it cannot be waited for tells more: somebody else's reset turns them off, too.
+                core.nic.check_pair(pair)?;
+                return Err(error.into());
+            }
+            Ok(_) => {}
+        }
         Ok(())
     })
 }
@@ -246,5 +268,32 @@ impl std::fmt::Display for Settled {
             }
             Self::Aborted => f.write_str("aborted by a reset"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_that_fails_says_what_it_looks_like_and_what_to_do() {
+        for suspicion in [
+            Suspicion::DmaWrite,
+            Suspicion::NotFetched,
+            Suspicion::NotSubmitted,
+            Suspicion::NotCompleted,
+        ] {
+            let remedy = match suspicion {
+                Suspicion::DmaWrite => "see the kernel log",
+                Suspicion::NotFetched | Suspicion::NotCompleted => "recover the device",
+                Suspicion::NotSubmitted => "look at tickets, or drop them",
+            };
+            let waited = Duration::from_secs(1);
+            let text = WaitError::Timeout { waited, suspicion }.to_string();
+            assert!(text.starts_with("no completion within 1s: "), "{text}");
+            assert!(text.contains(remedy), "{text}");
+        }
+        let text = WaitError::Device(Error::Closed).to_string();
+        assert_eq!(text, Error::Closed.to_string(), "the reason, once");
     }
 }

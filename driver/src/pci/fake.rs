@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// The tree.
-pub(super) struct Fake {
+pub(crate) struct Fake {
     root: PathBuf,
     kernel: Arc<Kernel>,
 }
@@ -23,13 +23,13 @@ struct Kernel {
 }
 
 /// One function of the tree, to be described further.
-pub(super) struct FakeFunction<'f> {
+pub(crate) struct FakeFunction<'f> {
     fake: &'f Fake,
     address: String,
 }
 
 impl Fake {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let root = std::env::temp_dir().join(format!("esnic-pci-{}-{number}", std::process::id()));
@@ -40,13 +40,13 @@ impl Fake {
     }
 
     /// The host that this tree is.
-    pub(super) fn host(&self) -> Host {
+    pub(crate) fn host(&self) -> Host {
         let (root, kernel) = (self.root.clone(), self.kernel.clone());
         Host::with(self.root.clone(), move |path, text| kernel.write(&root, path, text))
     }
 
     /// A function of an esnic device, in no group and with no driver.
-    pub(super) fn function(&self, address: &str) -> FakeFunction<'_> {
+    pub(crate) fn function(&self, address: &str) -> FakeFunction<'_> {
         let function = FakeFunction { fake: self, address: address.to_owned() };
         let real = format!("sys/devices/pci0000:00/{address}");
         std::fs::create_dir_all(self.root.join(&real)).unwrap();
@@ -91,7 +91,7 @@ impl Fake {
     }
 
     /// A process with one open file.
-    pub(super) fn process(&self, pid: u32, name: &str, file: &str) {
+    pub(crate) fn process(&self, pid: u32, name: &str, file: &str) {
         self.put(&format!("proc/{pid}/comm"), &format!("{name}\n"));
         let fd = self.root.join(format!("proc/{pid}/fd"));
         std::fs::create_dir_all(&fd).unwrap();
@@ -131,7 +131,7 @@ impl FakeFunction<'_> {
         self
     }
 
-    pub(super) fn group(self, number: u32) -> Self {
+    pub(crate) fn group(self, number: u32) -> Self {
         let group = format!("sys/kernel/iommu_groups/{number}");
         let real = format!("sys/devices/pci0000:00/{}", self.address);
         self.fake.link(&format!("{group}/devices/{}", self.address), &real);
@@ -139,7 +139,7 @@ impl FakeFunction<'_> {
         self
     }
 
-    pub(super) fn driver(self, name: &str) -> Self {
+    pub(crate) fn driver(self, name: &str) -> Self {
         self.fake.driver(name);
         let to = self.fake.root.join(format!("sys/bus/pci/drivers/{name}"));
         let link = self.fake.root.join(format!("sys/devices/pci0000:00/{}/driver", self.address));
@@ -189,7 +189,7 @@ impl FakeFunction<'_> {
         self
     }
 
-    pub(super) fn cdev(self, name: &str) -> Self {
+    pub(crate) fn cdev(self, name: &str) -> Self {
         self.put(&format!("vfio-dev/{name}/dev"), "510:0\n");
         self
     }

@@ -8,7 +8,7 @@
 mod address;
 mod bind;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 mod function;
 mod group;
 mod host;

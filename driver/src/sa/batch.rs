@@ -5,7 +5,7 @@ use super::element::Path;
 use super::{SaHandle, SaManager, SaUpdate, SubmitError, encode};
 use crate::core::{Command, Core, NoRoom};
 use crate::pending::{Kind, NONE, Outcome, Settled, Target};
-use crate::ticket::{self, Suspicion, WaitError};
+use crate::ticket::{self, LOOK_AFTER, Suspicion, WaitError};
 use crate::transport::Transport;
 use esnic_abi::{Handle, Opcode, Status, Update4};
 use std::sync::Arc;
@@ -140,6 +140,7 @@ impl<T: Transport> Batch<T> {
     pub fn run(&mut self, deadline: Instant) -> Result<(), WaitError> {
         let core = self.core.clone();
         let begun = Instant::now();
+        let mut look = begun + LOOK_AFTER;
         loop {
             match self.submit() {
                 Ok(sent) if sent == self.requests.len() => break,
@@ -151,9 +152,14 @@ impl<T: Transport> Batch<T> {
                 }
             }
             let busy = core.poll() > 0;
-            if Instant::now() >= deadline {
+            let now = Instant::now();
+            if now >= deadline {
                 core.nic.check()?;
                 break;
+            }
+            if now >= look {
+                core.nic.check_device()?;
+                look = now + LOOK_AFTER;
             }
             if !busy {
                 self.collect();

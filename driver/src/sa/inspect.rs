@@ -108,7 +108,8 @@ impl<T: Transport> SaManager<T> {
     /// otherwise a row may be seen between two updates of it, never half of one.
     ///
     /// # Errors
-    /// If the device is gone, or a row holds a number that means nothing.
+    /// If the device is gone, stopped or reset by somebody else, or a row holds a number that means
+    /// nothing.
     pub fn read_table(&self) -> Result<Vec<Row>, Error> {
         let capacity = self.core.nic.params.sa_capacity;
         self.core.nic.check()?;
@@ -125,7 +126,7 @@ impl<T: Transport> SaManager<T> {
     /// Exact while no command is under way.
     ///
     /// # Errors
-    /// If the device is gone.
+    /// If the device is gone, stopped or reset by somebody else.
     pub fn diff(&self) -> Result<Vec<Difference>, Error> {
         self.core.nic.check()?;
         let rows = 0..self.core.nic.params.sa_capacity;

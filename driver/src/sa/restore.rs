@@ -69,6 +69,7 @@ impl<T: Transport> SaManager<T> {
         let _one = core.alone()?;
         core.closed.store(true, Ordering::Release);
         let closed = core.nic.close_gate();
+        core.nic.begin_reset();
         let halted = core.nic.halt();
         let aborted = core.abort_all();
         for (index, element) in core.elements.iter().enumerate() {
@@ -107,6 +108,7 @@ impl<T: Transport> Core<T> {
         }
         self.tallies.resets.fetch_add(1, Ordering::Relaxed);
         self.nic.close_gate()?;
+        self.nic.begin_reset();
         let start = self.nic.next_start();
         // A device that does not stop in order is reset all the same; only that counts.
         let _ = self.nic.halt();
@@ -134,6 +136,7 @@ impl<T: Transport> Core<T> {
                 Some(difference) => report.differences.push(difference),
             }
         }
+        self.nic.end_reset();
         self.nic.gate.open();
         // Somebody may just have found out that the device is no better than before.
         if self.nic.pairs.iter().any(|pair| pair.evidence().is_some()) {
@@ -256,7 +259,7 @@ impl<T: Transport> Core<T> {
         if (0..self.nic.pairs.len()).map(|pair| self.poll_pair(pair)).sum::<u32>() > 0 {
             return Ok(());
         }
-        self.nic.check()?;
+        self.nic.check_restore()?;
         if Instant::now() >= deadline {
             let what = "it does not complete the ADDs of a restore".to_owned();
             return Err(Error::Misbehaves { what });

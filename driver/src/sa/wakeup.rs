@@ -46,8 +46,8 @@ impl<T: Transport> SaManager<T> {
         found.lend().then(|| Wakeup { core: self.core.clone(), pair })
     }
 
-    /// What is wrong with the device or one of its queue pairs, if anything is. Costs a register read
-    /// and one a pair.
+    /// What is wrong with the device or one of its queue pairs, if anything is; also whether somebody
+    /// else reset it. Says nothing of that once it is closed. Costs two register reads and one a pair.
     ///
     /// # Errors
     /// What is wrong.

@@ -88,9 +88,10 @@ impl Vfio {
         for (bar, least) in BARS {
             let (number, found) = (bar.number(), device.get_region_size(bar.number()));
             if found < least {
-                let what =
-                    format!("it is no esnic device: BAR {number} has {found} bytes, not {least}");
-                return Err(wrong(what));
+                return Err(wrong(format!(
+                    "it is no esnic device: BAR {number} has {found} bytes, not {least}; `esnic \
+                     devices` lists those that are"
+                )));
             }
         }
         let signal = |index: u32| {
@@ -102,7 +103,10 @@ impl Vfio {
             sys::set_irqs(space.attachment.fd(), index, &[file.raw()])?;
             Ok(Some(file))
         };
-        let files = |error: io::Error| wrong(format!("cannot have its errors signalled: {error}"));
+        let files = |error: io::Error| {
+            let then = eventfd::remedy(&error);
+            wrong(format!("cannot have its errors signalled: {error}; {then}"))
+        };
         let error = signal(vfio::VFIO_PCI_ERR_IRQ_INDEX).map_err(files)?;
         let request = signal(vfio::VFIO_PCI_REQ_IRQ_INDEX).map_err(files)?;
         let windows = BARS.map(|(bar, _)| Window::new(&space, bar));
@@ -162,10 +166,10 @@ impl Vfio {
             // A function that is not there answers all ones.
             Ok(2) if bytes == [0xFF; 2] => Err(Error::Gone),
             Ok(2) => Ok(u16::from_le_bytes(bytes)),
-            Ok(_) => Err(self.fail("its configuration space cannot be read")),
-            Err(error) => {
-                Err(self.fail(format!("its configuration space cannot be read: {error}")))
-            }
+            Ok(_) => Err(self.fail("its configuration space cannot be read; see the kernel log")),
+            Err(error) => Err(self.fail(format!(
+                "its configuration space cannot be read: {error}; see the kernel log"
+            ))),
         }
     }
 
@@ -184,7 +188,8 @@ impl Vfio {
             return Err(Error::Gone);
         }
         Err(self.fail(format!(
-            "its command register reads {found:#06x}, {wanted:#06x} was written: {written:?}"
+            "its command register reads {found:#06x}, {wanted:#06x} was written: {written:?}; see the \
+             kernel log, and open it again"
         )))
     }
 
@@ -307,7 +312,9 @@ impl Transport for Vfio {
         let index = vfio::VFIO_PCI_MSIX_IRQ_INDEX;
         let has = self.space.attachment.device().get_irq_info(index).map_or(0, |irq| irq.count);
         if u32::from(count) > has || usize::from(count) > MAX_VECTORS {
-            let what = format!("{count} interrupt vectors wanted, its MSI-X table has {has}");
+            let what = format!(
+                "{count} interrupt vectors wanted, its MSI-X table has {has}; open it without interrupts"
+            );
             return Err(self.fail(what));
         }
         if self.enabled.load(Ordering::Acquire) > 0 {
@@ -318,8 +325,10 @@ impl Transport for Vfio {
             let file = match place.get() {
                 Some(file) => file,
                 None => {
-                    let new = Eventfd::new()
-                        .map_err(|error| self.fail(format!("no file for an interrupt: {error}")))?;
+                    let new = Eventfd::new().map_err(|error| {
+                        let then = eventfd::remedy(&error);
+                        self.fail(format!("no file for an interrupt: {error}; {then}"))
+                    })?;
                     place.get_or_init(|| new)
                 }
             };
@@ -329,7 +338,10 @@ impl Transport for Vfio {
         }
         sys::set_irqs(self.space.attachment.fd(), index, &files).map_err(|error| {
             let what = match error.raw_os_error() {
-                Some(libc::ENOSPC) => format!("the host has no {count} interrupt vectors left"),
+                Some(libc::ENOSPC) => format!(
+                    "the host has no {count} interrupt vectors left; close another device, or open this \
+                     one without interrupts"
+                ),
                 _ => format!("{count} interrupt vectors refused: {error}; see the kernel log"),
             };
             self.fail(what)
@@ -342,8 +354,13 @@ impl Transport for Vfio {
         if self.enabled.swap(0, Ordering::AcqRel) == 0 {
             return Ok(());
         }
-        sys::set_irqs(self.space.attachment.fd(), vfio::VFIO_PCI_MSIX_IRQ_INDEX, &[])
-            .map_err(|error| self.fail(format!("its interrupts cannot be turned off: {error}")))
+        sys::set_irqs(self.space.attachment.fd(), vfio::VFIO_PCI_MSIX_IRQ_INDEX, &[]).map_err(
+            |error| {
+                self.fail(format!(
+                    "its interrupts cannot be turned off: {error}; see the kernel log"
+                ))
+            },
+        )
     }
 
     fn wait_interrupt(&self, vector: u16, deadline: Instant) -> Result<bool, Error> {
@@ -358,8 +375,11 @@ impl Transport for Vfio {
             if Instant::now() >= deadline {
                 return Ok(false);
             }
-            eventfd::wait(&files, deadline)
-                .map_err(|error| self.fail(format!("cannot wait for an interrupt: {error}")))?;
+            eventfd::wait(&files, deadline).map_err(|error| {
+                self.fail(format!(
+                    "cannot wait for an interrupt: {error}; open it without interrupts"
+                ))
+            })?;
             self.check()?;
         }
     }

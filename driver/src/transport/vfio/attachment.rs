@@ -37,14 +37,16 @@ impl Attachment {
         let host = Host::default();
         let function = host.function(address)?;
         let group = function.ready(&host)?;
-        let way = match function.cdev() {
-            // Whoever was given the group's file alone goes by the group.
-            Some(name) if can_open("/dev/iommu") && can_open_cdev(&name) => Way::iommufd(),
-            _ => VfioContainer::new(None).map(|it| Way::Container(Arc::new(it))),
-        };
+        let cdev = function.cdev().map(|name| format!("/dev/vfio/devices/{name}"));
+        // Whoever was given the group's file alone goes by the group.
+        let cdev = cdev.filter(|file| can_open("/dev/iommu") && can_open(file));
         let why = |error| Error::Transport {
             name: address.to_string(),
-            what: explain(&error, group.number, &function, &host),
+            what: explain(&error, cdev.as_deref(), group.number, &function, &host),
+        };
+        let way = match cdev {
+            Some(_) => Way::iommufd(),
+            None => VfioContainer::new(None).map(|it| Way::Container(Arc::new(it))),
         };
         let way = way.map_err(why)?;
         let device = VfioDevice::new(function.path(), way.ops(), true).map_err(why)?;
@@ -150,10 +152,6 @@ fn can_open(path: impl AsRef<Path>) -> bool {
     std::fs::OpenOptions::new().read(true).write(true).open(path).is_ok()
 }
 
-fn can_open_cdev(name: &str) -> bool {
-    can_open(Path::new("/dev/vfio/devices").join(name))
-}
-
 /// The system's word in an error of the crate.
 fn plain(error: IommufdError) -> io::Error {
     match error {
@@ -162,16 +160,19 @@ fn plain(error: IommufdError) -> io::Error {
     }
 }
 
-/// A sentence with what to do.
-fn explain(error: &VfioError, group: u32, function: &Function, host: &Host) -> String {
+/// A sentence with what to do. `cdev` is the function's own file, if that is the way that was taken.
+fn explain(
+    error: &VfioError,
+    cdev: Option<&str>,
+    group: u32,
+    function: &Function,
+    host: &Host,
+) -> String {
     let file = match error {
         VfioError::OpenGroup(..) => format!("/dev/vfio/{group}"),
         VfioError::OpenContainer(_) => "/dev/vfio/vfio".to_owned(),
         VfioError::NewVfioIommufd(_) => "/dev/iommu".to_owned(),
-        _ => function.cdev().map_or_else(
-            || format!("/dev/vfio/{group}"),
-            |name| format!("/dev/vfio/devices/{name}"),
-        ),
+        _ => cdev.map_or_else(|| format!("/dev/vfio/{group}"), str::to_owned),
     };
     let errno = match error {
         VfioError::OpenContainer(error)
@@ -183,16 +184,20 @@ fn explain(error: &VfioError, group: u32, function: &Function, host: &Host) -> S
         | VfioError::VfioDeviceAttachIommufdPt(error) => Some(error.errno()),
         _ => None,
     };
+    // What the kernel says of a function that another has open by its own file: EINVAL, as of much else.
+    let bound = matches!(error, VfioError::VfioDeviceBindIommufd(_)) && errno == Some(libc::EINVAL);
+    let holders = || function.holders(host);
     match (error, errno) {
-        (_, Some(libc::EBUSY)) => {
-            let who = function.holders(host);
+        _ if errno == Some(libc::EBUSY) || bound && !holders().is_empty() => {
+            let who = holders();
+            let name = if bound { "EINVAL" } else { "EBUSY" };
             let own = who.iter().any(|holder| holder.pid == std::process::id());
             let who = match who.as_slice() {
                 [] => "another process".to_owned(),
                 _ if own => "this process itself".to_owned(),
                 some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
             };
-            format!("{file} is held by {who} (EBUSY): a function has one driver; end that one first")
+            format!("{file} is held by {who} ({name}): a function has one driver; end that one first")
         }
         // SET_IOMMU answers so where interrupts cannot be kept apart.
         (VfioError::ContainerSetIOMMU(_), Some(libc::EPERM))
@@ -217,12 +222,75 @@ fn explain(error: &VfioError, group: u32, function: &Function, host: &Host) -> S
             let other = || format!("group {group} is not viable; `esnic devices` shows who is in it");
             now.err().map_or_else(other, |refusal| refusal.to_string())
         }
-        (VfioError::VfioType1V2, _) => {
+        (VfioError::VfioExtension, _) => {
             "the kernel has no IOMMU driver for VFIO: `modprobe vfio_iommu_type1`".to_owned()
         }
         (VfioError::ContainerSetIOMMU(errno), _) => {
             format!("the IOMMU does not take the group: {errno}; see the kernel log")
         }
         _ => format!("{file}: {error}; see the kernel log"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pci::fake::Fake;
+
+    const ADDRESS: &str = "0000:03:00.0";
+    const CDEV: &str = "/dev/vfio/devices/vfio0";
+
+    fn errno<E: From<io::Error>>(errno: i32) -> E {
+        io::Error::from_raw_os_error(errno).into()
+    }
+
+    fn fake() -> Fake {
+        let fake = Fake::new();
+        fake.function(ADDRESS).group(12).driver("vfio-pci").cdev("vfio0");
+        fake
+    }
+
+    fn says(fake: &Fake, error: &VfioError, cdev: Option<&str>) -> String {
+        let host = fake.host();
+        let function = host.function(ADDRESS.parse().unwrap()).unwrap();
+        explain(error, cdev, 12, &function, &host)
+    }
+
+    #[test]
+    fn a_function_that_another_has_open_by_its_own_file_is_refused_with_its_name() {
+        let fake = fake();
+        let bind = VfioError::VfioDeviceBindIommufd(errno(libc::EINVAL));
+        // It may mean something else, too.
+        let text = says(&fake, &bind, Some(CDEV));
+        assert!(text.starts_with(&format!("{CDEV}: failed to bind")), "{text}");
+        fake.process(4242, "dpdk-app", CDEV);
+        let text = says(&fake, &bind, Some(CDEV));
+        let held = format!("{CDEV} is held by process 4242 (dpdk-app) (EINVAL): ");
+        assert!(text.starts_with(&held) && text.ends_with("end that one first"), "{text}");
+        let attach = VfioError::VfioDeviceAttachIommufdPt(errno(libc::EINVAL));
+        let text = says(&fake, &attach, Some(CDEV));
+        assert!(!text.contains("is held"), "{text}");
+        let bind = VfioError::VfioDeviceBindIommufd(errno(libc::EBUSY));
+        let text = says(&fake, &bind, Some(CDEV));
+        assert!(text.contains("is held by process 4242 (dpdk-app) (EBUSY)"), "{text}");
+    }
+
+    #[test]
+    fn a_kernel_without_an_iommu_driver_is_told_which_module_to_load() {
+        // What the crate says when the container knows no type 1.
+        let text = says(&fake(), &VfioError::VfioExtension, None);
+        assert!(text.ends_with("`modprobe vfio_iommu_type1`"), "{text}");
+    }
+
+    #[test]
+    fn the_file_that_is_named_is_the_one_that_was_opened() {
+        let fake = fake();
+        let error = VfioError::GroupGetDeviceFD(errno(libc::EACCES));
+        // The function has a file of its own also where the group was the way.
+        assert!(says(&fake, &error, None).starts_with("/dev/vfio/12: not allowed"));
+        let error = VfioError::OpenDeviceCdev(errno(libc::EACCES));
+        assert!(says(&fake, &error, Some(CDEV)).starts_with(&format!("{CDEV}: not allowed")));
+        let error = VfioError::OpenContainer(errno(libc::EACCES));
+        assert!(says(&fake, &error, None).starts_with("/dev/vfio/vfio: not allowed"));
     }
 }

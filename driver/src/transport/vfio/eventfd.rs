@@ -50,6 +50,15 @@ pub(super) fn wait(files: &[&Eventfd], deadline: Instant) -> io::Result<bool> {
     }
 }
 
+/// What to do where the kernel gives no file, or does not take it.
+pub(super) fn remedy(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => "raise the limit of open files (ulimit -n, LimitNOFILE=)",
+        Some(libc::ENFILE) => "raise the system's limit of open files (fs.file-max)",
+        _ => "see the kernel log",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +76,14 @@ mod tests {
         assert!(wait(&[&Eventfd::new().unwrap(), &fd], soon()).unwrap());
         assert!(fd.take() && !fd.take());
         assert!(!wait(&[&fd], Instant::now()).unwrap());
+    }
+
+    #[test]
+    fn a_limit_of_open_files_is_told_with_how_to_raise_it() {
+        // As the system itself says it: nothing lets this test run out of files alone.
+        let says = |errno| remedy(&io::Error::from_raw_os_error(errno));
+        assert!(says(libc::EMFILE).contains("ulimit -n"));
+        assert!(says(libc::ENFILE).contains("fs.file-max"));
+        assert_eq!(says(libc::EINVAL), "see the kernel log");
     }
 }

@@ -37,7 +37,9 @@ impl Space {
     pub(super) fn new(attachment: Attachment) -> Result<Self, Error> {
         let ranges = attachment.ranges().map_err(|error| Error::Transport {
             name: attachment.address.to_string(),
-            what: format!("the kernel does not say what its IOMMU can do: {error}"),
+            what: format!(
+                "the kernel does not say what its IOMMU can do: {error}; see the kernel log"
+            ),
         })?;
         let ranges = if ranges.is_empty() { USUAL.to_vec() } else { ranges };
         let state = State { addresses: Addresses::new(ranges), mapped: BTreeMap::new() };
@@ -62,7 +64,9 @@ impl Space {
         let fail = |reason| Error::DmaMemory { len_bytes: region.size(), reason };
         let mut state = self.lock();
         let iova = state.addresses.take(len, align).ok_or_else(|| {
-            fail("no address of the device's is free: the IOMMU translates too few".to_owned())
+            let few = "no address of the device's is free: the IOMMU translates too few; use fewer queue \
+                       pairs or smaller rings";
+            fail(few.to_owned())
         })?;
         if let Err(error) = self.attachment.map(iova, &region, access) {
             state.addresses.give_back(iova);
@@ -80,7 +84,7 @@ impl Space {
                     "the memlock limit of {} KiB is too low; raise it (ulimit -l, LimitMEMLOCK=)",
                     bytes / 1024
                 ),
-                None => "the system has no memory that it can pin".to_owned(),
+                None => "the system has no memory that it can pin; free some".to_owned(),
             },
             Some(libc::ENOSPC) => format!(
                 "the kernel allows no more mappings ({} left); raise dma_entry_limit of \
