@@ -32,7 +32,7 @@ const MAX_PAIRS: u32 = 8;
 const USUAL_SAS: u32 = 1024;
 
 /// How long a batch may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What was measured.
 #[derive(Serialize)]
@@ -230,7 +230,8 @@ impl Bench<'_> {
             let (batch, begun) = &mut ring[oldest];
             updates += finish(batch, *begun, &mut histogram)?;
             *begun = Instant::now();
-            if *begun >= until {
+            // One batch at the least, however late this thread came to its turn.
+            if *begun >= until && number > 0 {
                 break;
             }
             batch.clear();

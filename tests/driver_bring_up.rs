@@ -63,7 +63,7 @@ fn a_pair_in_error_is_taken_over<B: Backend>() {
 fn a_fatal_device_is_taken_over<B: Backend>() {
     let (first, link) = open::<B>(small(), config());
     misbehave!(B, link, |faults| faults.fatal = Some(Fatal { cause: 2, info: 3 }));
-    link.relax();
+    work_until(&first, "FATAL", || first.diff().is_err());
     assert_eq!(first.diff(), Err(Error::Fatal { cause: 2, info: 3 }));
     crash::<B>(first);
     works::<B>(&open_on::<B>(&link, config()));

@@ -11,12 +11,11 @@ use support::*;
 
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Lets the driver do what it owes.
-fn calm<T: Transport>(manager: &SaManager<T>) {
-    for _ in 0..200 {
-        manager.poll();
-        manager.transport().relax();
-    }
+/// Lets the driver do what it owes, after which it holds so many keys.
+#[track_caller]
+fn calm<T: Transport>(manager: &SaManager<T>, keys: usize) {
+    let is_done = || manager.in_flight() == 0 && manager.stats().keys == keys;
+    work_until(manager, "the driver holds the keys that it needs", is_done);
 }
 
 #[inline(never)]
@@ -36,13 +35,13 @@ fn a_key_is_kept_in_the_vault_alone_and_goes_with_its_sa<B: Backend>() {
         manager.set_path_policy(policy);
         assert_eq!(needle.places(&inside), [""; 0]);
         let sa = add(&manager, &needle, 1);
-        calm(&manager);
+        calm(&manager, 1);
         // The positive control: vault and, where the device keeps a key in its row alone, that.
         let live = needle.places(&inside);
         let row = usize::from(inside.is_empty());
         assert_eq!(live.len(), 1 + row, "{policy:?}: {live:#?}");
         done(&manager.delete(sa).unwrap());
-        calm(&manager);
+        calm(&manager, 0);
         assert_eq!(needle.places(&inside), [""; 0], "{policy:?}: after DELETE");
     }
 }
@@ -77,7 +76,7 @@ fn a_failed_add_leaves_no_key<B: Backend>() {
     let inside = B::inside(link.device());
     misbehave!(B, link, |faults| faults.verify_add = Trigger::next());
     add(&manager, &needle, 1);
-    calm(&manager);
+    calm(&manager, 0);
     assert_eq!(needle.places(&inside), [""; 0], "after VERIFY");
     // Refused at the restore: kept as long as the owner may hope, gone with his DELETE.
     let sa = add(&manager, &needle, 2);
@@ -85,7 +84,7 @@ fn a_failed_add_leaves_no_key<B: Backend>() {
     assert_eq!(manager.recover(Verify::All).unwrap().lost, [sa]);
     assert!(!needle.places(&inside).is_empty());
     done(&manager.delete(sa).unwrap());
-    calm(&manager);
+    calm(&manager, 0);
     assert_eq!(needle.places(&inside), [""; 0], "after DELETE of a lost SA");
 }
 

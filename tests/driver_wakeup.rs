@@ -5,7 +5,7 @@
 #[macro_use]
 mod support;
 
-use esnic_driver::CallbackId;
+use esnic_driver::{CallbackId, Wakeup};
 use rustix::event::{EventfdFlags, eventfd};
 use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
@@ -114,12 +114,23 @@ fn one_thread_sleeps_while_others_submit<B: Backend>() {
     assert_eq!(manager.stats().in_flight, 0);
 }
 
+/// Arms, and nothing comes. Except what a wait of the driver's asked for and then had no need of: that may
+/// still be on its way.
+#[track_caller]
+fn arm_in_silence<T: Transport>(manager: &SaManager<T>, wakeup: &Wakeup<T>) {
+    let is_silent = (0..5).any(|_| {
+        manager.poll();
+        wakeup.arm();
+        !readable(wakeup, 50)
+    });
+    assert!(is_silent, "it fires again and again, and nothing happened");
+}
+
 fn what_was_there_before_the_arm_wakes_at_once<B: Backend>() {
     let manager = up::<B>(config());
     let sa = added(&manager, 1)[0];
     let wakeup = manager.wakeup(0).unwrap();
-    wakeup.arm();
-    assert!(!readable(&wakeup, 50), "nothing happened");
+    arm_in_silence(&manager, &wakeup);
     let ticket = manager.update(sa, hi(0, 1)).unwrap();
     // It is in memory now, and nobody has taken it.
     assert!(readable(&wakeup, PATIENCE_MS));
@@ -153,14 +164,11 @@ fn a_reset_and_a_close_wake_the_sleeper<B: Backend>() {
     let sa = added(&manager, 1)[0];
     let wakeup = manager.wakeup(0).unwrap();
     let file = wakeup.as_fd().try_clone_to_owned().unwrap();
-    wakeup.arm();
-    assert!(!readable(&file, 50));
+    arm_in_silence(&manager, &wakeup);
     manager.recover(Verify::All).unwrap();
     assert!(readable(&file, PATIENCE_MS), "what was armed is armed no more");
     // The same file goes on.
-    manager.poll();
-    wakeup.arm();
-    assert!(!readable(&file, 50));
+    arm_in_silence(&manager, &wakeup);
     let ticket = manager.update(sa, hi(0, 1)).unwrap();
     assert!(readable(&file, PATIENCE_MS));
     done(&ticket);

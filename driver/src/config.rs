@@ -21,7 +21,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             command: Duration::from_secs(1),
-            queue_pair: Duration::from_millis(100),
+            queue_pair: Duration::from_secs(1),
             reset: Duration::from_secs(1),
         }
     }

@@ -304,6 +304,8 @@ pub(crate) fn reset<T: Transport>(t: &T, within: Duration) -> Result<(), Error> 
 fn await_state<T: Transport>(t: &T, wanted: DeviceState, within: Duration) -> Result<(), Error> {
     let begun = Instant::now();
     loop {
+        // Before the look, as in a pair.
+        let late = begun.elapsed() >= within;
         let status = regs::global(t, Global::STATUS);
         if status == u32::MAX && regs::global(t, Global::ID) == u32::MAX {
             return Err(Error::Gone);
@@ -312,7 +314,7 @@ fn await_state<T: Transport>(t: &T, wanted: DeviceState, within: Duration) -> Re
         if found == Some(wanted) {
             return Ok(());
         }
-        if begun.elapsed() >= within {
+        if late {
             return Err(Error::State { found, expected: wanted, waited: begun.elapsed() });
         }
         t.relax();

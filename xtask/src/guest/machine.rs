@@ -102,7 +102,7 @@ pub(super) fn command(qemu: &Qemu, kernel: &Kernel, image: &Path, shell: bool) -
     }
     command.arg("-kernel").arg(kernel.image()).arg("-initrd").arg(image);
     // The first process passes the kernel's log on, in lines of its own.
-    let words = "console=ttyS0 intel_iommu=on panic=-1 loglevel=1 rdinit=/init";
+    let words = "console=ttyS0 intel_iommu=on nosoftlockup panic=-1 loglevel=1 rdinit=/init";
     command.args(["-append", words]);
     command
 }

@@ -16,7 +16,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use zeroize::{Zeroize, Zeroizing};
 
 /// How long an answer may take to leave. A client that sends requests and reads no answers is cut off.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Messages that are taken in a row before the function gets to work.
 const ROW: u32 = 256;
