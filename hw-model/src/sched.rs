@@ -9,6 +9,7 @@ use crate::cq::Made;
 use crate::exec::{Command, Outcome, Path};
 use crate::fault::{Fate, Stuck};
 use crate::model::Model;
+use crate::stage::Staged;
 use crate::trace::Executed;
 use esnic_abi::regs::Counters;
 use esnic_abi::{Add, Completion, Cookie, Host, Opcode, QpCause, QpState, Status};
@@ -219,15 +220,16 @@ impl Model {
         pair.direct.pop();
         pair.commands += 1;
         self.core.counters[Counters::CMD_DIRECT] += 1;
-        let (cycles, opcode, outcome) = match self.core.stage.take(bell.index, bell.cookie) {
-            Some(staged) => {
-                let halves: &[[u8; 64]; 2] = transmute_ref!(&*staged);
-                let add: &Add = transmute_ref!(&*staged);
-                let command = Command { path: Path::Direct, slot: &halves[0], add: Some(add) };
-                let outcome = self.core.execute(&command, host);
-                (command.cycles(), add.header.opcode, outcome)
-            }
-            None => (1, 0, Outcome::plain(Status::Stage)),
+        let mut staged = Staged::new([0; Add::LEN]);
+        let is_whole = self.core.stage.take(bell.index, bell.cookie, &mut staged);
+        let (cycles, opcode, outcome) = if is_whole {
+            let halves: &[[u8; 64]; 2] = transmute_ref!(&*staged);
+            let add: &Add = transmute_ref!(&*staged);
+            let command = Command { path: Path::Direct, slot: &halves[0], add: Some(add) };
+            let outcome = self.core.execute(&command, host);
+            (command.cycles(), add.header.opcode, outcome)
+        } else {
+            (1, 0, Outcome::plain(Status::Stage))
         };
         self.complete(n, Path::Direct, opcode, Cookie(bell.cookie), outcome, host);
         cycles

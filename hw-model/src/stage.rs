@@ -68,22 +68,23 @@ impl Stage {
         })
     }
 
-    /// Takes what is staged for slot `index`, and empties the buffer (R18).
+    /// Takes what is staged for slot `index`, and empties the buffer (R18). It goes straight to where the
+    /// caller has it: what is returned leaves copies behind, keys and all.
     ///
-    /// None is status STAGE: it is not there, not whole, or not what the doorbell names. A buffer
+    /// False is status STAGE: it is not there, not whole, or not what the doorbell names. A buffer
     /// that is tagged for another slot is left alone, since its owner did nothing wrong.
-    pub(crate) fn take(&mut self, index: u32, cookie: u32) -> Option<Staged> {
-        let buffer = self.buffers.get_mut(index & self.mask)?;
+    pub(crate) fn take(&mut self, index: u32, cookie: u32, staged: &mut Staged) -> bool {
+        let Some(buffer) = self.buffers.get_mut(index & self.mask) else { return false };
         if buffer.tag != index {
-            return None;
+            return false;
         }
-        let staged = Staged::new(buffer.bytes);
+        staged.copy_from_slice(&buffer.bytes);
         let written = buffer.written;
         buffer.zeroize();
-        let add: &Add = transmute_ref!(&*staged);
+        let add: &Add = transmute_ref!(&**staged);
         let required = required_dwords(add.header.opcode, add.header.flags);
         let named = add.header.index.get() == index && add.header.cookie.get() == cookie;
-        (written & required == required && named).then_some(staged)
+        written & required == required && named
     }
 
     /// Empties the buffer if it is tagged with slot `index`: DELETE, by either path (R18).

@@ -9,6 +9,9 @@ use std::process::{Command, Stdio};
 const STAMP: &str = "stamp";
 const SUMS: &str = "sums";
 
+/// How often something is fetched that does not come: networks have their moments.
+const TRIES: u32 = 3;
+
 /// The version of what is there, if it is whole and was made by this recipe.
 pub(super) fn version(place: &Path, recipe: &str) -> Option<String> {
     let stamp = fs::read_to_string(place.join(STAMP)).ok()?;
@@ -29,15 +32,21 @@ pub(super) fn version(place: &Path, recipe: &str) -> Option<String> {
 pub(super) fn keep(
     place: &Path,
     recipe: &str,
-    make: impl FnOnce(&Path) -> Result<String, String>,
+    make: impl Fn(&Path) -> Result<String, String>,
 ) -> Result<String, String> {
     let explain = |path: &Path, e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
     let new = place.with_extension("new");
-    for old in [&new, place] {
-        let _old = fs::remove_dir_all(old);
-    }
-    fs::create_dir_all(&new).map_err(|e| explain(&new, &e))?;
-    let version = make(&new)?;
+    let _old = fs::remove_dir_all(place);
+    let mut tries = 1..;
+    let version = loop {
+        let _old = fs::remove_dir_all(&new);
+        fs::create_dir_all(&new).map_err(|e| explain(&new, &e))?;
+        match make(&new) {
+            Ok(version) => break version,
+            Err(why) if tries.next() < Some(TRIES) => println!("once more, since {why}"),
+            Err(why) => return Err(why),
+        }
+    };
     let mut files = Vec::new();
     list(&new, Path::new(""), &mut files).map_err(|e| explain(&new, &e))?;
     files.sort();
