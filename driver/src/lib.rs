@@ -28,6 +28,7 @@ mod pair;
 pub mod pci;
 mod pending;
 pub mod regs;
+mod resets;
 pub mod sa;
 #[allow(unsafe_code, reason = "locking pages that hold keys takes system calls")]
 pub mod secret;

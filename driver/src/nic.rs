@@ -11,11 +11,12 @@ use crate::error::Error;
 use crate::gate::Gate;
 use crate::pair::QueuePair;
 use crate::regs;
+use crate::resets::Resets;
 use crate::transport::Transport;
 use esnic_abi::regs::{Counters, Global, global};
 use esnic_abi::{ABI_HASH, DEVICE_ID, DeviceState, Epoch, Params, QpState};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// What the device is and can do.
@@ -43,8 +44,8 @@ pub(crate) struct Nic<T: Transport> {
     epoch: AtomicU16,
     /// START of the present instance.
     start: AtomicU32,
-    /// Odd from the begin of a reset of this driver's until the device is up again.
-    resets: AtomicU32,
+    /// Those of this driver's own.
+    pub(crate) resets: Resets,
 }
 
 /// Looks at a device without disturbing it.
@@ -112,7 +113,7 @@ impl<T: Transport> Nic<T> {
             gate,
             epoch: old.into(),
             start: limits.start.into(),
-            resets: 0.into(),
+            resets: Resets::new(),
         };
         nic.run(limits.start)?;
         Ok(nic)
@@ -183,35 +184,10 @@ impl<T: Transport> Nic<T> {
         self.look(&self.pairs)?.map_or(Ok(()), |found| Err(Error::ForeignReset { found }))
     }
 
-    /// From here on the device is not as this driver last left it: a reset of its own is under way.
-    pub(crate) fn begin_reset(&self) {
-        self.resets.fetch_or(1, Ordering::Relaxed);
-        // The mark before the first store to the device: pairs with the fence in `was_reset_since`.
-        fence(Ordering::SeqCst);
-    }
-
-    /// It is again.
-    pub(crate) fn end_reset(&self) {
-        // Release: whoever sees this sees the new instance's epoch.
-        self.resets.fetch_add(1, Ordering::Release);
-    }
-
-    /// For [`Self::was_reset_since`].
-    pub(crate) fn resets(&self) -> u32 {
-        self.resets.load(Ordering::Acquire)
-    }
-
-    /// Whether anything that was seen of the device since `before` may be this driver's own doing.
-    pub(crate) fn was_reset_since(&self, before: u32) -> bool {
-        // What was seen, before the mark is looked at again.
-        fence(Ordering::SeqCst);
-        before & 1 == 1 || self.resets.load(Ordering::Relaxed) != before
-    }
-
     fn check_ours(&self, pairs: &[QueuePair]) -> Result<(), Error> {
-        let before = self.resets();
+        let before = self.resets.now();
         match self.look(pairs)? {
-            Some(found) if !self.was_reset_since(before) => Err(Error::ForeignReset { found }),
+            Some(found) if !self.resets.any_since(before) => Err(Error::ForeignReset { found }),
             _ => Ok(()),
         }
     }

@@ -208,10 +208,10 @@ fn sleep<T: Transport>(
             return Ok(());
         }
         let vector = u16::try_from(queues.number).expect("a device has at most 64 queue pairs");
-        let before = core.nic.resets();
+        let before = core.nic.resets.now();
         match t.wait_interrupt(vector, until) {
             // A reset of the driver's own turns interrupts off; it settles the command, too.
-            Err(_) if core.nic.was_reset_since(before) => std::thread::sleep(NAP),
+            Err(_) if core.nic.resets.any_since(before) => std::thread::sleep(NAP),
             Err(error) => {
                 // Why it cannot be waited for tells more: somebody else's reset turns them off, too.
                 core.nic.check_pair(pair)?;

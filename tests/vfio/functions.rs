@@ -162,6 +162,45 @@ fn a_function_that_the_host_wants_back_is_asked_for_and_given() {
 }
 
 #[test]
+fn a_function_that_is_taken_out_of_the_machine_is_closed_without_a_panic_and_comes_back() {
+    for round in 0..3 {
+        let link = <Vfio as Backend>::plug(small());
+        let (address, host) = (link.address(), Host::default());
+        let manager = SaManager::open(link, settings()).unwrap();
+        let request = manager.transport().removal_fd().expect("the kernel can ask");
+        let request = request.try_clone_to_owned().unwrap();
+        let away = std::thread::spawn(move || {
+            std::fs::write(format!("/sys/bus/pci/devices/{address}/remove"), "1")
+        });
+        let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
+        let asked = poll(&mut [PollFd::new(&request, PollFlags::IN)], Some(&limit)).unwrap();
+        assert_eq!(asked, 1, "round {round}: nobody asks");
+        done(&manager.add(&esp(1)).unwrap().1);
+        assert!(!away.is_finished());
+        // The kernel goes first whenever it can: as soon as the function is closed, it is not there.
+        let closer = std::thread::spawn(move || {
+            rustix::process::nice(19).unwrap();
+            let closed = manager.close();
+            drop(manager);
+            closed
+        });
+        closer.join().expect("no panic").unwrap();
+        away.join().unwrap().unwrap();
+        assert!(host.function(address).is_err(), "round {round}: it is still there");
+        let text = transport::Vfio::open(address).err().expect("it is away").to_string();
+        assert!(text.contains(&format!("there is no PCI function {address}")), "{text}");
+        // It is alone on its bus.
+        let bus = format!("/sys/class/pci_bus/{}/rescan", &address.to_string()[..7]);
+        std::fs::write(bus, "1").unwrap();
+        assert_eq!(Binding::default().bind(&host, address), Ok(Bound::From(None)));
+        assert_eq!(bar0_id(&transport::Vfio::open(address).unwrap()), esnic_abi::DEVICE_ID);
+    }
+    // It works as before.
+    let manager = SaManager::open(<Vfio as Backend>::plug(small()), settings()).unwrap();
+    done(&manager.add(&esp(1)).unwrap().1);
+}
+
+#[test]
 fn a_reset_while_it_works_loses_nothing_and_hangs_nobody() {
     let (manager, link) = open::<Vfio>(small(), settings());
     let all: Vec<SaHandle> = (0..8)

@@ -46,6 +46,12 @@
  * Keys. They are copied during the call, kept in memory that is neither swapped out nor dumped, and
  * wiped when their SA goes. No function gives one back, and no text has one in it.
  *
+ * Signals. The first PCI function that is opened sets a handler for SIGBUS, for the whole process:
+ * by that signal the kernel tells of a mapped function that is not there any more, as when the card
+ * was pulled out. Signals about any other address go to the handler that was there before, or do
+ * what they did without one. A program with a handler of its own sets it before esnic_open; one that
+ * is set later must pass on to this one what is not its own.
+ *
  * Versions. esnic_open refuses a program whose header has another major version than the library,
  * or a newer minor one.
  */

@@ -69,7 +69,7 @@ impl<T: Transport> SaManager<T> {
         let _one = core.alone()?;
         core.closed.store(true, Ordering::Release);
         let closed = core.nic.close_gate();
-        core.nic.begin_reset();
+        core.nic.resets.begin();
         let halted = core.nic.halt();
         let aborted = core.abort_all();
         for (index, element) in core.elements.iter().enumerate() {
@@ -108,7 +108,7 @@ impl<T: Transport> Core<T> {
         }
         self.tallies.resets.fetch_add(1, Ordering::Relaxed);
         self.nic.close_gate()?;
-        self.nic.begin_reset();
+        self.nic.resets.begin();
         let start = self.nic.next_start();
         // A device that does not stop in order is reset all the same; only that counts.
         let _ = self.nic.halt();
@@ -136,7 +136,7 @@ impl<T: Transport> Core<T> {
                 Some(difference) => report.differences.push(difference),
             }
         }
-        self.nic.end_reset();
+        self.nic.resets.end();
         self.nic.gate.open();
         // Somebody may just have found out that the device is no better than before.
         if self.nic.pairs.iter().any(|pair| pair.evidence().is_some()) {

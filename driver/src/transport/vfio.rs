@@ -78,6 +78,11 @@ impl Vfio {
     /// Takes the function at `address`, which must be bound to vfio-pci, and maps its BARs. Bus
     /// mastering and interrupts are off.
     ///
+    /// The first one sets a handler for SIGBUS, for the whole process: by that signal the kernel tells of
+    /// a mapped BAR that is not there any more, as when the card was pulled out. Signals about any other
+    /// address go to the handler that was there before, or do what they did without one. Whoever sets a
+    /// handler later must pass on to this one what is not his.
+    ///
     /// # Errors
     /// Why the kernel does not lend it, in a sentence that says what to do; or it has not the BARs of
     /// an esnic device.
@@ -269,6 +274,9 @@ impl Transport for Vfio {
     fn store(&self, bar: Bar, offset: u64, quadwords: &[u64]) {
         // The kernel maps BARs uncached, so stores arrive as they are made, each by itself; ascending,
         // so that a bus which merges can.
+        if let Some(mapping) = &self.window(bar).mapping {
+            return mapping.store(offset, quadwords);
+        }
         for (at, &quadword) in (offset..).step_by(8).zip(quadwords) {
             self.write64(bar, at, quadword);
         }

@@ -123,12 +123,15 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        let device = self.device.take();
-        // The crate asks sysfs for the group again while it closes, and panics without an answer. A
-        // function that was pulled out has none; its files then close with the process.
-        if self.function.path().join("iommu_group").exists() {
+        let Some(device) = self.device.take() else { return };
+        // The crate closes the function, then asks sysfs for its group, and panics without an answer. A
+        // host that waits to have the function back takes it out of sysfs as soon as it is closed: so it
+        // stays open until the crate is done.
+        let open = sys::fd(&device).try_clone_to_owned();
+        if open.is_ok() && self.function.path().join("iommu_group").exists() {
             drop(device);
         } else {
+            // There would be no answer; its files then close with the process.
             std::mem::forget(device);
         }
     }

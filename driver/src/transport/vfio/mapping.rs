@@ -8,6 +8,7 @@ use super::sigbus::Watch;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{Ordering, fence};
 use volatile_register::RW;
 
 /// A BAR, or what is left of it. What is gone reads all ones, and takes stores without effect.
@@ -67,6 +68,9 @@ impl Mapping {
     pub(super) fn read32(&self, offset: u64) -> u32 {
         let cell = usize::try_from(offset / 4).ok().and_then(|k| self.dwords().get(k));
         let value = cell.map_or(u32::MAX, RW::read);
+        // Only now the mark: a read of what stands in the BAR's place, which another thread may have put
+        // there, finds it set. Pairs with the handler's fence.
+        fence(Ordering::Acquire);
         if self.is_gone() { u32::MAX } else { value }
     }
 
@@ -80,14 +84,32 @@ impl Mapping {
         }
     }
 
-    /// Writes a quadword by one store; nothing happens outside the BAR.
+    /// Writes a quadword by one store; nothing happens outside the BAR. It stays in memory if the BAR is
+    /// gone: for what is no secret.
     pub(super) fn write64(&self, offset: u64, value: u64) {
         let cell = usize::try_from(offset / 8).ok().and_then(|k| self.quadwords().get(k));
         if let Some(cell) = cell.filter(|_| !self.is_gone()) {
             // SAFETY: as in `write32`.
             unsafe { cell.write(value) };
-            if self.is_gone() {
-                // It went to what stands in the BAR's place, and may be part of a key.
+        }
+    }
+
+    /// Writes quadwords from `offset` on, ascending, each by one store; nothing happens if they do not all
+    /// lie inside the BAR.
+    pub(super) fn store(&self, offset: u64, quadwords: &[u64]) {
+        let cells = usize::try_from(offset / 8).ok().and_then(|k| self.quadwords().get(k..));
+        let cells = cells.and_then(|cells| cells.get(..quadwords.len()));
+        let Some(cells) = cells.filter(|_| !self.is_gone()) else { return };
+        for (cell, &quadword) in cells.iter().zip(quadwords) {
+            // SAFETY: as in `write32`.
+            unsafe { cell.write(quadword) };
+        }
+        // Only now the mark, also on processors that load before they have stored: a store into what
+        // stands in the BAR's place finds it set. Pairs with the handler's fence.
+        fence(Ordering::SeqCst);
+        if self.is_gone() {
+            // What went there may be part of a key.
+            for cell in cells {
                 // SAFETY: as in `write32`.
                 unsafe { cell.write(0) };
             }
@@ -157,15 +179,20 @@ mod tests {
         let bar = Mapping::new(&file, PAGE, PAGE).unwrap();
         bar.write32(8, 0x0403_0201);
         bar.write64(16, 0x1122_3344_5566_7788);
-        let mut bytes = [0; 24];
+        bar.store(24, &[1, 2]);
+        let mut bytes = [0; 40];
         std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, PAGE).unwrap();
         assert_eq!(bytes[8..12], [1, 2, 3, 4]);
-        assert_eq!(bytes[16..], 0x1122_3344_5566_7788u64.to_le_bytes());
+        assert_eq!(bytes[16..24], 0x1122_3344_5566_7788u64.to_le_bytes());
+        assert_eq!((bytes[24], bytes[32]), (1, 2));
         assert_eq!(bar.read32(20), 0x1122_3344);
         // Outside nothing is touched.
         assert_eq!(bar.read32(PAGE), u32::MAX);
         bar.write32(PAGE, 1);
         bar.write64(u64::MAX - 7, 1);
+        bar.store(u64::MAX - 7, &[1, 1]);
+        bar.store(PAGE - 8, &[1, 1]);
+        assert_eq!(bar.read32(PAGE - 8), 0);
         assert!(!bar.is_gone());
     }
 
@@ -178,7 +205,7 @@ mod tests {
         bar.write32(0, 7);
         assert_eq!(bar.read32(0), 7);
         file.set_len(0).unwrap();
-        bar.write64(PAGE, 0x4B45_5921);
+        bar.store(PAGE, &[0x4B45_5921; 4]);
         assert!(bar.is_gone());
         for offset in [0, 4, PAGE, 4 * PAGE - 4] {
             assert_eq!(bar.read32(offset), u32::MAX);
@@ -186,11 +213,9 @@ mod tests {
         bar.write32(0, 1);
         assert_eq!(bar.read32(0), u32::MAX);
         // Past the check, to what stands in the BAR's place.
-        assert_eq!(
-            bar.quadwords()[PAGE as usize / 8].read(),
-            0,
-            "what was stored into the void does not stay in memory"
-        );
+        for cell in &bar.quadwords()[PAGE as usize / 8..][..4] {
+            assert_eq!(cell.read(), 0, "what was stored into the void does not stay in memory");
+        }
         // Nobody else is.
         others.write32(0, 9);
         assert_eq!((others.read32(0), others.is_gone()), (9, false));

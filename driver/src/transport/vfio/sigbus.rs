@@ -12,7 +12,7 @@ use libc::{c_int, c_void, sigaction, siginfo_t};
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// BARs that can be mapped at one time: three for each of 64 functions.
@@ -47,6 +47,8 @@ impl Watch {
         let watch = unused.ok_or_else(|| {
             io::Error::other(format!("{WATCHES} BARs are mapped already; close a device first"))
         })?;
+        // The 0 that ended the use before, ahead of the new length: pairs with the fence in `covers`.
+        fence(Ordering::Release);
         watch.gone.store(false, Ordering::Relaxed);
         watch.len.store(len, Ordering::Relaxed);
         // Release: pairs with the handler's acquire; last, so that no half of it is ever seen.
@@ -68,6 +70,10 @@ impl Watch {
     fn covers(&self, address: usize) -> Option<(usize, usize)> {
         let start = self.start.load(Ordering::Acquire);
         let len = self.len.load(Ordering::Relaxed);
+        // Both of one use: this place may be taken anew meanwhile, and what is behind the range is not
+        // the driver's to replace.
+        fence(Ordering::Acquire);
+        let start = if self.start.load(Ordering::Relaxed) == start { start } else { 0 };
         (start != 0 && address.wrapping_sub(start) < len).then_some((start, len))
     }
 }
@@ -113,6 +119,8 @@ extern "C" fn on_sigbus(signal: c_int, info: *mut siginfo_t, context: *mut c_voi
     {
         // First, so that nobody takes what is put there for the device's answer.
         watch.gone.store(true, Ordering::SeqCst);
+        // The mark before the memory: pairs with the fences of `Mapping::read32` and `Mapping::store`.
+        fence(Ordering::SeqCst);
         // SAFETY: the address of this thread's own variable.
         let errno = unsafe { libc::__errno_location() };
         // SAFETY: valid as long as the thread is.
