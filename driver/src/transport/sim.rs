@@ -14,7 +14,7 @@ use crossbeam::queue::ArrayQueue;
 use esnic_abi::regs::{MsixTable, msix_table};
 use esnic_abi::{Bar, Device, DmaFault, FunctionConfig, Host, Iova};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 use vm_memory::{MmapRegion, VolatileMemory};
@@ -144,6 +144,8 @@ struct Slot<D> {
 pub struct Sim<D> {
     name: &'static str,
     slot: Mutex<Slot<D>>,
+    /// Threads that wait for it with an access to make.
+    accesses: AtomicU32,
     posted: ArrayQueue<Posted>,
     iommu: Arc<Iommu>,
     fired: Arc<[AtomicBool; MAX_VECTORS]>,
@@ -163,6 +165,7 @@ impl<D: Device> Sim<D> {
                 config: FunctionConfig::default(),
                 vectors: 0,
             }),
+            accesses: 0.into(),
             posted: ArrayQueue::new(POSTED),
             iommu,
             fired,
@@ -200,8 +203,12 @@ impl<D: Device> Sim<D> {
         self.iommu.lock().len()
     }
 
+    /// For an access, which goes before those who only let the device move: see [`Self::relax`].
     fn lock(&self) -> MutexGuard<'_, Slot<D>> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+        self.accesses.fetch_add(1, Ordering::Relaxed);
+        let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        self.accesses.fetch_sub(1, Ordering::Relaxed);
+        slot
     }
 
     fn deliver(&self, slot: &mut Slot<D>) {
@@ -346,6 +353,11 @@ impl<D: Device + 'static> Transport for Sim<D> {
     }
 
     fn relax(&self) {
+        // A mutex is nobody's in turn. Threads that poll would take it from each other for ever, while one that
+        // was woken to store something finds it taken each time that it gets to a core.
+        if self.accesses.load(Ordering::Relaxed) > 0 {
+            return std::thread::yield_now();
+        }
         let mut slot = match self.slot.try_lock() {
             Ok(slot) => slot,
             // A panic inside the device is its test's business; the others go on.
