@@ -224,6 +224,19 @@ fn a_device_that_does_not_get_ready_is_given_up<B: Backend>() {
     assert_eq!(B::mappings(link.device()).unwrap_or(0), 0);
 }
 
+/// A look that was in time counts, and so does what the next one finds, however long the thread stood still in
+/// between.
+fn a_thread_that_stands_still_does_not_take_the_device_for_slow<B: Backend>() {
+    if B::RUNS {
+        // It may be as late itself: with the machine, not with this thread's looks.
+        return not_asked(B::NAME, "it does not move in step with those who look at it");
+    }
+    let link = Recorder::new(B::plug(small()));
+    // Five times as long as a reset may take.
+    link.stall_once(Global::STATUS.address(0), Duration::from_millis(100));
+    works::<B>(&open_on::<B>(&link, quick()));
+}
+
 fn a_device_that_does_not_keep_its_configuration_is_refused<B: Backend>() {
     // It would read and write elsewhere.
     for register in [QueuePair::SQ_BASE, QueuePair::CQ_BASE, QueuePair::RING_SIZE, QueuePair::START]
@@ -265,6 +278,7 @@ on_every_backend!(
     late_stores_of_an_old_instance_do_nothing,
     what_is_no_device_of_ours_is_refused,
     a_device_that_does_not_get_ready_is_given_up,
+    a_thread_that_stands_still_does_not_take_the_device_for_slow,
     a_device_that_does_not_keep_its_configuration_is_refused,
     wishes_that_the_device_cannot_fulfil_are_refused,
 );

@@ -47,6 +47,16 @@ pub trait Backend: 'static {
         None
     }
 
+    /// Buffers that the device can reach.
+    fn mappings(_link: &Self::Link) -> Option<usize> {
+        None
+    }
+
+    /// Reads and writes of the device's that were refused so far, where the bus does not tell it of writes.
+    fn refused(_link: &Self::Link) -> Option<(u64, u64)> {
+        None
+    }
+
     /// Whether all memory of an SA slot is zero, keys included: the row, and what is staged for it.
     fn is_wiped(_link: &Self::Link, _index: u32) -> Option<bool> {
         None

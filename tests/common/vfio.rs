@@ -41,6 +41,16 @@ impl Backend for Vfio {
         }
     }
 
+    fn mappings(link: &Self::Link) -> Option<usize> {
+        Some(link.mappings())
+    }
+
+    fn refused(link: &Self::Link) -> Option<(u64, u64)> {
+        let answer = ask(&format!("refused {}", link.name()))?;
+        let (reads, writes) = answer.split_once(' ').expect("two numbers");
+        Some((reads.parse().expect("a number"), writes.parse().expect("a number")))
+    }
+
     fn is_wiped(link: &Self::Link, index: u32) -> Option<bool> {
         ask(&format!("wiped {} {index}", link.name())).map(|answer| answer == "yes")
     }

@@ -34,6 +34,15 @@ impl Backend for VfioUser {
         Some(link.with_device(took))
     }
 
+    fn mappings(link: &Self::Link) -> Option<usize> {
+        Some(link.served.maps())
+    }
+
+    fn refused(link: &Self::Link) -> Option<(u64, u64)> {
+        let faults = link.served.faults();
+        Some((faults.reads, faults.writes))
+    }
+
     fn is_wiped(link: &Self::Link, index: u32) -> Option<bool> {
         Some(link.with_device(|device| device.raw_row_is_zero(index)))
     }

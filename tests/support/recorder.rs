@@ -8,7 +8,7 @@ use esnic_driver::transport::Transport;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One thing that passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,7 @@ struct Inner<T> {
     refusing: AtomicBool,
     lying: AtomicBool,
     lies: Mutex<Vec<(u64, u32)>>,
+    stall: Mutex<Option<(u64, Duration)>>,
 }
 
 /// The recorder; clones are the same one, so that it outlives the manager.
@@ -57,6 +58,7 @@ impl<T> Recorder<T> {
             refusing: false.into(),
             lying: false.into(),
             lies: Mutex::new(Vec::new()),
+            stall: Mutex::new(None),
         }))
     }
 
@@ -97,6 +99,12 @@ impl<T> Recorder<T> {
         lies.clear();
     }
 
+    /// The next time that the register at `offset` of BAR 0 is read, the thread stands still for so long
+    /// before it learns what was read then. The device goes on meanwhile.
+    pub fn stall_once(&self, offset: u64, time: Duration) {
+        *self.0.stall.lock().unwrap_or_else(PoisonError::into_inner) = Some((offset, time));
+    }
+
     fn events(&self) -> std::sync::MutexGuard<'_, Vec<Event>> {
         self.0.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -124,7 +132,16 @@ impl<T: Transport> Transport for Recorder<T> {
                 return value;
             }
         }
-        self.0.link.read32(bar, offset)
+        let value = self.0.link.read32(bar, offset);
+        let is_it = |stall: &mut (u64, Duration)| bar == Bar::Registers && stall.0 == offset;
+        let stall = self.0.stall.lock().unwrap_or_else(PoisonError::into_inner).take_if(is_it);
+        if let Some((_, time)) = stall {
+            let until = Instant::now() + time;
+            while Instant::now() < until {
+                self.0.link.relax();
+            }
+        }
+        value
     }
 
     fn write32(&self, bar: Bar, offset: u64, value: u32) {

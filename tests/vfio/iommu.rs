@@ -9,14 +9,15 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-use common::{Bar, Cmd, QpCause, QpState, QueuePair, Rig, Shape, Transport, Vfio, esp, regs};
+use common::{
+    Backend, Bar, Cmd, QpCause, QpState, QueuePair, Rig, Shape, Transport, Vfio, esp, regs,
+};
 use esnic_driver::dma::{DmaAccess, DmaBuffer};
 use esnic_driver::transport;
 use esnic_driver::{
     Change, Config, Error, KeyMaterial, KeyMemory, SaManager, SaSpec, SaUpdate, Suspicion,
     Timeouts, Verify, WaitError,
 };
-use esnic_guest::control::ask;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -26,10 +27,8 @@ use std::time::{Duration, Instant};
 const PAGE: usize = 4096;
 
 /// Requests of the device that were refused so far: reads and writes.
-fn refused(name: &str) -> (u64, u64) {
-    let answer = ask(&format!("refused {name}")).expect("every device is counted");
-    let (reads, writes) = answer.split_once(' ').expect("two numbers");
-    (reads.parse().expect("a number"), writes.parse().expect("a number"))
+fn refused(rig: &Rig<Vfio>) -> (u64, u64) {
+    Vfio::refused(&rig.link).expect("every device is counted")
 }
 
 /// A page of this process that the device has no business with.
@@ -83,10 +82,9 @@ fn astray(rig: &mut Rig<Vfio>, register: QueuePair, address: u64) -> usize {
 fn a_read_outside_the_mappings_stops_the_pair_and_names_the_address() {
     let canary = Canary::new();
     let mut rig = Rig::<Vfio>::new();
-    let name = rig.link.name();
     let ring = rig.pairs[0].sq.iova().0;
     for address in [canary.physical(), ring + PAGE as u64, ring - PAGE as u64, 1 << 38] {
-        let (before, _) = refused(&name);
+        let (before, _) = refused(&rig);
         let n = astray(&mut rig, QueuePair::SQ_BASE, address);
         let nop = rig.stamp(Cmd::nop());
         rig.pairs[n].put(&nop);
@@ -95,7 +93,7 @@ fn a_read_outside_the_mappings_stops_the_pair_and_names_the_address() {
         assert_eq!(rig.pairs[n].cause(), QpCause::SqRead);
         let found = regs::queue_pair64(&*rig.link, n as u32, QueuePair::QP_ERR_ADDR);
         assert_eq!(found, address, "QP_ERR_ADDR");
-        assert_eq!(refused(&name).0, before + 1);
+        assert_eq!(refused(&rig).0, before + 1);
         rig.pairs[n].disable();
         rig.pairs.pop();
         // Others are not affected (R26).
@@ -108,13 +106,12 @@ fn a_read_outside_the_mappings_stops_the_pair_and_names_the_address() {
 fn a_write_outside_the_mappings_changes_nothing() {
     let canary = Canary::new();
     let mut rig = Rig::<Vfio>::new();
-    let name = rig.link.name();
     let own = rig.pairs[0].cq.iova().0;
     let readable = rig.link.dma_alloc(PAGE, DmaAccess::DeviceReads).expect("memory");
     readable.write(0, &[Canary::BYTE; PAGE]);
     let places = [canary.physical(), own + PAGE as u64, own - PAGE as u64, readable.iova().0];
     for address in places {
-        let (_, before) = refused(&name);
+        let (_, before) = refused(&rig);
         let n = astray(&mut rig, QueuePair::CQ_BASE, address);
         let ring = bytes(&rig.pairs[n].cq);
         let nop = rig.stamp(Cmd::nop());
@@ -125,7 +122,7 @@ fn a_write_outside_the_mappings_changes_nothing() {
         rig.settle();
         assert_eq!(rig.pairs[n].state(), QpState::Enabled, "R46: it does not know");
         assert_eq!(bytes(&rig.pairs[n].cq), ring);
-        assert_eq!(refused(&name).1, before + 1, "{address:#x}");
+        assert_eq!(refused(&rig).1, before + 1, "{address:#x}");
         rig.pairs[n].disable();
         rig.pairs.pop();
         rig.exec(Cmd::nop()).ok();
@@ -133,9 +130,9 @@ fn a_write_outside_the_mappings_changes_nothing() {
     // A record, likewise.
     rig.add(&esp(3, 1));
     for address in places {
-        let (_, before) = refused(&name);
+        let (_, before) = refused(&rig);
         rig.exec(Cmd::query_any(3, address)).ok();
-        assert!(refused(&name).1 > before, "{address:#x}");
+        assert!(refused(&rig).1 > before, "{address:#x}");
     }
     canary.assert_alive();
     assert_eq!(bytes(&readable), vec![Canary::BYTE; PAGE]);
@@ -144,16 +141,15 @@ fn a_write_outside_the_mappings_changes_nothing() {
 #[test]
 fn what_was_given_back_is_out_of_reach() {
     let mut rig = Rig::<Vfio>::new();
-    let name = rig.link.name();
     rig.add(&esp(3, 1));
     let buffer = rig.buffer();
     let address = buffer.iova().0;
     rig.exec(Cmd::query_any(3, address)).ok();
     assert!(!buffer.is_zero(), "the record arrived");
-    let (_, before) = refused(&name);
+    let (_, before) = refused(&rig);
     drop(buffer);
     rig.exec(Cmd::query_any(3, address)).ok();
-    assert!(refused(&name).1 > before);
+    assert!(refused(&rig).1 > before);
     // And is not given out again at once.
     assert_ne!(rig.buffer().iova().0, address);
 }
@@ -231,7 +227,7 @@ impl Transport for Astray {
 /// The device executes, and its answers go astray; or it does not even find its commands.
 fn driven_astray(register: QueuePair) -> (SaManager<Astray>, Arc<AtomicU64>, Canary) {
     let canary = Canary::new();
-    let link = <Vfio as common::Backend>::plug(Rig::<Vfio>::small());
+    let link = <Vfio as Backend>::plug(Rig::<Vfio>::small());
     let offset = Arc::new(AtomicU64::new(0));
     let link = Astray { link, register, offset: offset.clone() };
     let config = Config {
